@@ -30,7 +30,7 @@ from twisted.web.iweb import IBodyProducer
 
 from mynet.http.body import READ_LIMIT, RequestBody
 from mynet.http.decoding import decode_path, parse_cookies, parse_urlencoded
-from mynet.http.errors import ClientGone, HTTPError
+from mynet.http.errors import REASONS, ClientGone, HTTPError
 from mynet.http.exchange import Exchange, RawHeaders
 from mynet.http.forms import Form, FormLimits, read_form
 from mynet.http.reading import parse_fields, split_target
@@ -46,6 +46,7 @@ __all__ = [
     "Request",
     "Response",
     "Upgrade",
+    "error_response",
 ]
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class Request:
         "path_params",
         "query_string",
         "raw_path",
+        "root_path",
         "target",
         "version",
     )
@@ -110,6 +112,9 @@ class Request:
             self.raw_path, _, self.query_string = target.partition(b"?")
         else:
             self.raw_path, self.query_string = split_target(target)
+        self.root_path = ""
+        """What mounts have taken off the front of the path, as it was sent: put it before
+        the paths of links. `path` and `raw_path` are what is left."""
         self.path_params: dict[str, Any] = {}
         """What a route's pattern took from the path."""
         self._path: str | None = None
@@ -159,7 +164,7 @@ class Request:
     @property
     def url(self) -> URL:
         """The URL that was asked for, as far as the request tells it."""
-        path = "" if self.raw_path == b"*" else self.raw_path.decode("ascii")
+        path = "" if self.raw_path == b"*" else self.root_path + self.raw_path.decode("ascii")
         query = f"?{self.query_string.decode('ascii')}" if self.query_string else ""
         return URL.from_text(f"{self.scheme}://{self.host}{path}{query}")
 
@@ -297,6 +302,12 @@ class Request:
         """
         fields = [(b"link", link.encode("latin-1")) for link in links]
         self.exchange.send_informational(103, fields)
+
+    def mount(self, length: int) -> None:
+        """For routers: move so many bytes from the front of `raw_path` to `root_path`."""
+        self.root_path += self.raw_path[:length].decode("ascii")
+        self.raw_path = self.raw_path[length:]
+        self._path = None
 
     def on_finish(self, call: Callable[[], object]) -> None:
         """Call this, last first, when the exchange is over, however it ended."""
@@ -469,3 +480,12 @@ class Upgrade(Response):
         super().__init__(b"", 101, headers)
         self.headers["Upgrade"] = token
         self.protocol = protocol
+
+
+def error_response(error: HTTPError) -> Response:
+    """What an `HTTPError` is answered with unless an application knows better: plain text."""
+    text = f"{error.status} {REASONS.get(error.status, 'Error')}\n"
+    if error.detail:
+        text += f"{error.detail}\n"
+    content_type = "text/plain; charset=utf-8"
+    return Response(text.encode(), error.status, error.headers or None, content_type)
