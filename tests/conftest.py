@@ -11,8 +11,9 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import hypothesis
-import mynet
 import pytest
+
+import mynet
 
 IN_CI = bool(os.environ.get("CI"))
 

@@ -1,0 +1,41 @@
+"""The public names: what other programs may import and count on."""
+
+from __future__ import annotations
+
+import importlib
+import types
+
+import pytest
+
+NAMES = {
+    "mynet": "App ClientGone FormLimits HTTPError Handler Middleware Request Response Upgrade",
+    "mynet.http": (
+        "Access ClientGone FormLimits HTTPError HTTPFactory Handler Limits Middleware Request "
+        "Response Stats Upgrade"
+    ),
+}
+"""Taking one away, or adding one, is a change that users are told of (CHANGELOG.md)."""
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_public_names(module):
+    """These names, and no others, are what the package promises."""
+    assert sorted(importlib.import_module(module).__all__) == NAMES[module].split()
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_each_is_there(module):
+    """Each public name can be imported."""
+    package = importlib.import_module(module)
+    assert [name for name in NAMES[module].split() if not hasattr(package, name)] == []
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_nothing_else_looks_public(module):
+    """A name that is promised to nobody does not look as if it were."""
+    stray = {
+        name
+        for name, value in vars(importlib.import_module(module)).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert stray - set(NAMES[module].split()) - {"annotations"} == set()
