@@ -12,23 +12,29 @@ FIELDS = 1000
 
 def decode_path(raw: bytes) -> str:
     """A path, or a part of one, without percent-encodings; `HTTPError` 400 if not UTF-8."""
-    text = raw.decode("ascii")
-    if "%" not in text:
-        return text
     try:
-        return unquote(text, errors="strict")
+        text = raw.decode()
+        return unquote(text, errors="strict") if "%" in text else text
     except UnicodeDecodeError:
         raise HTTPError(400, "The path is not UTF-8.") from None
 
 
 def parse_urlencoded(data: bytes, limit: int = FIELDS) -> list[tuple[str, str]]:
-    """The fields of a query string or an urlencoded form."""
+    """The fields of a query string or an urlencoded form, in order, also the empty ones.
+
+    They may hold UTF-8 that is not percent-encoded, as `curl --data` sends it.
+
+    Raises:
+        HTTPError: 400, where they are not UTF-8, or more than the limit.
+    """
     try:
         return parse_qsl(
-            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=limit
+            data.decode(), keep_blank_values=True, errors="strict", max_num_fields=limit
         )
-    except ValueError:  # too many, or not UTF-8
-        raise HTTPError(400, f"More than {limit} fields, or not in UTF-8.") from None
+    except UnicodeDecodeError:
+        raise HTTPError(400, "The urlencoded fields are not UTF-8.") from None
+    except ValueError:
+        raise HTTPError(400, f"There are more than {limit} urlencoded fields.") from None
 
 
 def parse_cookies(text: str) -> dict[str, str]:
