@@ -9,9 +9,10 @@ bytes the protocol is asked to pause, and the client's sending stops with it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
 from twisted.python.failure import Failure
@@ -66,7 +67,7 @@ class RequestBody:
         self._waiting: Deferred[None] | None = None
         self._error: BaseException | None = None
         self._paused = False
-        self.high_water = high_water
+        self.high_water = max(high_water, 1)
         self.buffered = 0
         """Bytes that have arrived and wait to be read."""
         self.declared = declared
@@ -127,6 +128,12 @@ class RequestBody:
 
     async def __anext__(self) -> bytes:
         """The next chunk. Cancelling it loses nothing."""
+        if await self._available():
+            return self._take()
+        raise StopAsyncIteration
+
+    async def _available(self) -> bool:
+        """Wait for a chunk; false if there are no more."""
         if self._waiting is not None:
             raise RuntimeError("this request's body already has a reader")
         self._start()
@@ -134,8 +141,11 @@ class RequestBody:
             if self._error is not None:
                 raise self._error
             if self.ended:
-                raise StopAsyncIteration
+                return False
             await self._arrival()
+        return True
+
+    def _take(self) -> bytes:
         data = self._chunks.popleft()
         self.buffered -= len(data)
         if self.buffered < self.high_water:
@@ -189,31 +199,41 @@ class RequestBody:
 
         `makeConnection` comes at once, with an `IPushProducer` whose
         `pauseProducing` and `resumeProducing` hold the client back, and whose
-        `loseConnection` ends the delivery; `dataReceived` with each chunk;
-        `connectionLost` at the end, with `ConnectionDone` if the body was whole.
+        `loseConnection` ends the delivery at once; `dataReceived` with each chunk;
+        `connectionLost` at the end, with `ConnectionDone` if the body was whole or the
+        protocol wanted no more of it. What it has not got is left for a later reader.
 
         Returns:
-            A Deferred that fires with None after `connectionLost`; cancelling it
-            ends the delivery.
+            A Deferred that fires with None after `connectionLost`, or fails with what
+            the protocol raised; cancelling it ends the delivery.
         """
-        delivery = _Delivery()
+        delivery = _Delivery(self._interrupt)
         protocol.makeConnection(cast(ITransport, delivery))
         return Deferred.fromCoroutine(self._push(delivery, protocol))
 
     async def _push(self, delivery: _Delivery, protocol: IProtocol) -> None:
-        reason: Exception = ConnectionDone()
+        reason: Exception = ConnectionLost()
         try:
-            async for chunk in self:
-                await delivery.flowing()
-                if delivery.stopped:
-                    break
-                protocol.dataReceived(chunk)
-        except BaseException as error:
+            while not delivery.stopped and await self._available():
+                if delivery.paused:
+                    await delivery.resumed()
+                else:
+                    protocol.dataReceived(self._take())
+            reason = ConnectionDone()
+        except CancelledError:
+            if delivery.stopped:
+                reason = ConnectionDone()
+        except Exception as error:
             reason = ConnectionLost(str(error))
-            if not isinstance(error, Exception):
+            if error is not self._error:
                 raise
         finally:
+            delivery.stopped = True
             protocol.connectionLost(Failure(reason))
+
+    def _interrupt(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
 
 
 def too_large(limit: int) -> HTTPError:
@@ -225,15 +245,15 @@ def too_large(limit: int) -> HTTPError:
 class _Delivery:
     """What a protocol that a body is delivered to has for a transport."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: Callable[[], None]) -> None:
+        self.paused = False
         self.stopped = False
-        self._paused = False
+        self._interrupt = interrupt
         self._resumed: Deferred[None] | None = None
 
-    async def flowing(self) -> None:
-        while self._paused and not self.stopped:
-            self._resumed = Deferred()
-            await self._resumed
+    def resumed(self) -> Deferred[None]:
+        self._resumed = Deferred()
+        return self._resumed
 
     def loseConnection(self) -> None:
         self.stopProducing()
@@ -244,14 +264,16 @@ class _Delivery:
     # IPushProducer
 
     def pauseProducing(self) -> None:
-        self._paused = True
+        self.paused = True
 
     def resumeProducing(self) -> None:
-        self._paused = False
+        self.paused = False
         resumed, self._resumed = self._resumed, None
         if resumed is not None and not resumed.called:
             resumed.callback(None)
 
     def stopProducing(self) -> None:
-        self.stopped = True
-        self.resumeProducing()
+        if not self.stopped:
+            self.stopped = True
+            self.resumeProducing()
+            self._interrupt()

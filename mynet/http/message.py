@@ -57,6 +57,7 @@ Body = bytes | Iterable[bytes] | AsyncIterable[bytes] | BinaryIO | IBodyProducer
 Handler = Callable[["Request"], "Response | Awaitable[Response]"]
 Middleware = Callable[[Handler], Handler]
 
+
 class Request:
     """One request, as its handler sees it.
 
@@ -93,8 +94,11 @@ class Request:
         raw_headers: RawHeaders | bytes,
         body: RequestBody | None,
     ) -> None:
-        """For protocols. `raw_headers` may be the bytes of an HTTP/1 header section,
-        valid and each line with its CRLF, which are then taken apart when asked for."""
+        """For protocols.
+
+        `raw_headers` may be the bytes of an HTTP/1 header section, valid and each line
+        with its CRLF, which are then taken apart when somebody asks.
+        """
         self.exchange = exchange
         """The protocol's side of this request."""
         self.method = method
@@ -382,6 +386,11 @@ class Response:
         if self._trailers is None:
             self._trailers = CIMultiDict()
         return self._trailers
+
+    @property
+    def has_headers(self) -> bool:
+        """Whether it has more fields than its Content-Type, as far as it is known."""
+        return self._headers is not None
 
     @property
     def has_trailers(self) -> bool:

@@ -1,0 +1,118 @@
+"""Coroutines of handlers, run by Twisted's Deferreds, at no cost while they need not wait.
+
+Most handlers never wait: `start` finishes them on the spot. For one that waits it gives
+a Deferred. Coroutines may await Deferreds everywhere, and asyncio's futures where
+the reactor runs an asyncio loop.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError as AsyncioCancelled
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+
+log = Logger()
+
+
+def start(
+    coroutine: Coroutine[Any, Any, T], context: Context, clock: IReactorTime
+) -> T | Deferred[T]:
+    """Run a coroutine until it first waits.
+
+    Args:
+        coroutine: One that has not been started.
+        context: Where its context variables are, from beginning to end.
+        clock: For `asyncio.sleep(0)`, which means: after whatever else is due.
+
+    Returns:
+        Its result if it never waits; else a Deferred of it. Cancelling that cancels
+        what the coroutine waits for.
+
+    Raises:
+        BaseException: What the coroutine raises before it first waits.
+    """
+    try:
+        awaited = context.run(coroutine.send, None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    task = _Task(coroutine, context, clock)
+    task.wait_for(awaited)
+    return task.result
+
+
+async def wait_for(awaitable: Awaitable[T]) -> T:
+    """A coroutine of any awaitable."""
+    return await awaitable
+
+
+class _Task(Generic[T]):
+    """A coroutine that waits."""
+
+    __slots__ = ("_cancel_awaited", "_clock", "_context", "_coroutine", "result")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, T], context: Context, clock: IReactorTime
+    ) -> None:
+        self._coroutine = coroutine
+        self._context = context
+        self._clock = clock
+        self._cancel_awaited: Callable[[], object] | None = None
+        self.result: Deferred[T] = Deferred(self._cancel)
+
+    def wait_for(self, awaited: Any) -> None:
+        """Go on when what the coroutine awaits is there."""
+        if isinstance(awaited, Deferred):
+            self._cancel_awaited = awaited.cancel
+            awaited.addBoth(self._step)
+        elif getattr(awaited, "_asyncio_future_blocking", None):
+            # What a task of asyncio's would do with a future of asyncio's.
+            awaited._asyncio_future_blocking = False
+            self._cancel_awaited = awaited.cancel
+            awaited.add_done_callback(self._step_after_future)
+        elif awaited is None:
+            call = self._clock.callLater(0, self._step, None)
+            self._cancel_awaited = partial(self._cancel_call, call)
+        else:
+            wrong = TypeError(f"a handler cannot await this: {awaited!r}")
+            self._step(Failure(wrong))
+
+    def _step(self, result: object) -> None:
+        self._cancel_awaited = None
+        try:
+            if isinstance(result, Failure):
+                awaited = self._context.run(result.throwExceptionIntoGenerator, self._coroutine)
+            else:
+                awaited = self._context.run(self._coroutine.send, result)
+        except StopIteration as stop:
+            self._finish(stop.value)
+        except BaseException:
+            self._finish(Failure())
+        else:
+            self.wait_for(awaited)
+
+    def _step_after_future(self, _: object) -> None:
+        self._step(None)  # the future itself gives the coroutine its result
+
+    def _finish(self, result: Any) -> None:
+        if not self.result.called:
+            self.result.callback(result)
+        elif isinstance(result, Failure) and not result.check(CancelledError, AsyncioCancelled):
+            log.failure("A coroutine failed after it was cancelled.", result)
+
+    def _cancel(self, _: Deferred[T]) -> None:
+        if self._cancel_awaited is not None:
+            self._cancel_awaited()
+
+    def _cancel_call(self, call: IDelayedCall) -> None:
+        call.cancel()
+        self._step(Failure(CancelledError()))

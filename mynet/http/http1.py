@@ -1,0 +1,854 @@
+"""HTTP/1.1 on one connection (RFC 9110, 9112): bytes in, one handler, bytes out.
+
+Requests are read one at a time, and answered in the order in which they came: while
+one is in progress what follows it waits, unparsed. A request is in progress from the
+end of its head until its response has been handed to the transport; its body may
+arrive all that time. The connection is its own `Exchange`, for that request.
+
+What arrives goes through `dataReceived`, which is an attribute so that an upgrade can
+replace it. Time is looked at once a second, by the factory's sweep, which calls
+`check_deadlines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from math import inf
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IPushProducer,
+    ITransport,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mynet.http.body import RequestBody
+from mynet.http.coroutines import start, wait_for
+from mynet.http.errors import ClientGone, HTTPError
+from mynet.http.exchange import RawHeaders
+from mynet.http.incoming import IncomingBody
+from mynet.http.limits import KIB
+from mynet.http.message import Request, Response, Upgrade, error_response
+from mynet.http.reading import END, Head, bad
+from mynet.http.sending import PIECE, close_body, send_body
+from mynet.http.tls import TLS, is_tls, tls_of
+from mynet.http.writing import (
+    CHUNKED_LINE,
+    CLOSE_LINE,
+    KEEP_ALIVE_LINE,
+    chunk,
+    content_type_line,
+    field_lines,
+    last_chunk,
+    length_line,
+    raw_field_lines,
+    response_fields,
+    status_line,
+)
+
+if TYPE_CHECKING:
+    from mynet.http.factory import HTTPFactory
+
+log = Logger()
+
+READ_AHEAD = 64 * KIB
+"""How much may wait unparsed behind a request in progress; then the client waits. It is what
+Twisted reads at once."""
+
+CORKED = 64 * KIB
+"""How much of the responses to pipelined requests is joined into one write."""
+
+CLIENT_GONE = 499
+"""nginx's status, in logs only, of a request whose client went before it was answered."""
+
+_BODILESS = frozenset({204, 304})
+
+
+class State(Enum):
+    """The course of a connection."""
+
+    OPEN = auto()
+    """Requests are read and answered."""
+    LINGERING = auto()
+    """The last response has been sent; what still comes is thrown away."""
+    CLOSING = auto()
+    """It closes once all has been sent."""
+    UPGRADED = auto()
+    """Another protocol has it."""
+    LOST = auto()
+
+
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
+class HTTP1Connection:
+    """One connection of an `HTTPFactory`, over any stream transport."""
+
+    __slots__ = (
+        "_advancing",
+        "_buffer",
+        "_chunked",
+        "_context",
+        "_corked",
+        "_drained",
+        "_gone",
+        "_half_closed",
+        "_handler_deadline",
+        "_incoming",
+        "_keep_alive",
+        "_owed",
+        "_read_deadline",
+        "_reading_paused",
+        "_request",
+        "_searched",
+        "_sent",
+        "_state",
+        "_status",
+        "_task",
+        "_tls",
+        "_upgrade",
+        "_upgraded",
+        "_write_deadline",
+        "_write_paused",
+        "client",
+        "dataReceived",
+        "factory",
+        "transport",
+    )
+
+    def __init__(self, factory: HTTPFactory, client: IAddress | None) -> None:
+        self.factory = factory
+        self.client: Any = client  # an IAddress, from makeConnection on
+        self.transport: Any = None
+        self.dataReceived: Callable[[bytes], None] = self._receive
+        self._state = State.OPEN
+        self._tls = False
+        # Input
+        self._buffer = b""  # what is not parsed yet, and how much of it is known to be no head
+        self._searched = 0
+        self._incoming: IncomingBody | None = None  # what is still to come of a request
+        self._reading_paused = False
+        self._half_closed = False
+        self._advancing = False
+        # The request in progress: its handler runs, then its body is sent
+        self._request: Request | None = None
+        self._context = factory.context
+        self._task: Deferred[None] | None = None
+        self._keep_alive = True
+        self._upgrade = b""
+        self._upgraded: IProtocol | None = None
+        self._gone: list[Deferred[None]] = []
+        # Output
+        self._status = 0  # of the response whose head has been sent; 0: none has
+        self._chunked = False
+        self._owed: int | None = None  # of its Content-Length
+        self._sent = 0  # bytes of its body
+        self._corked: list[bytes] | None = None
+        self._write_paused = False
+        self._drained: list[Deferred[None]] = []
+        # Deadlines, in the factory's time
+        self._read_deadline = inf
+        self._write_deadline = inf
+        self._handler_deadline = inf
+
+    def __repr__(self) -> str:
+        return f"<HTTP1Connection with {self.client} {self._state.name.lower()}>"
+
+    # Reading requests
+
+    def _receive(self, data: bytes) -> None:
+        factory = self.factory
+        factory.stats.bytes_received += len(data)
+        if self._incoming is not None:
+            self._receive_body(data)
+        elif (
+            self._request is not None
+            or self._buffer
+            or self._write_paused
+            or not data.endswith(END)
+        ):
+            self._buffer += data
+            self._advance()
+        else:
+            try:
+                head = factory.reader.read(data)
+            except HTTPError as error:
+                self._refuse(error)
+                return
+            if head is not None:
+                self._begin(head)
+            else:
+                self._buffer = data
+                self._advance()
+
+    def _ignore(self, data: bytes) -> None:
+        """What comes after all that could be understood."""
+        self.factory.stats.bytes_received += len(data)
+
+    def _advance(self) -> None:
+        """Read and answer what waits, request by request, as far as that can be done now."""
+        if self._advancing:
+            return
+        self._advancing = True
+        self._corked = []
+        while self._may_begin() and self._read_head():
+            pass
+        self._advancing = False
+        self._uncork()
+        self._check_input()
+
+    def _may_begin(self) -> bool:
+        return (
+            self._request is None
+            and self._incoming is None
+            and not self._write_paused
+            and self._state is State.OPEN
+            and bool(self._buffer)
+        )
+
+    def _read_head(self) -> bool:
+        """Begin the first request that waits; False if its head is not all here."""
+        data = self._buffer.lstrip(b"\r\n")
+        reader = self.factory.reader
+        try:
+            head_bytes, end = reader.take_head(data, self._searched) if data else (b"", 0)
+            head = reader.read(head_bytes) if end else None
+        except HTTPError as error:
+            self._refuse(error)
+            return False
+        if head is None:
+            if data and not self._searched:
+                self._read_deadline = self.factory.now + self.factory.limits.header_timeout
+            self._buffer = data
+            self._searched = len(data)
+            return False
+        self._buffer = data[end:]
+        self._searched = 0
+        self._begin(head)
+        return True
+
+    def _check_input(self) -> None:
+        """All that could be read has been: does more have to come, or is it too much already?"""
+        if self._state is not State.OPEN or self._advancing:
+            return
+        busy = self._request is not None or self._write_paused
+        if busy and len(self._buffer) >= READ_AHEAD:
+            self._pause_reading()
+        elif self._incoming is None or not self._incoming.paused:
+            self._resume_reading()
+        if self._half_closed and not busy:
+            if self._buffer:
+                self._refuse(bad("The request ended early."))
+            else:
+                self._close()
+
+    # The request in progress
+
+    def _begin(self, head: Head) -> None:
+        method, target, version, framing, fields = head
+        factory = self.factory
+        factory.stats.requests += 1
+        self._keep_alive = framing.keep_alive
+        self._upgrade = framing.upgrade
+        self._read_deadline = inf
+        body = None
+        if framing.length:
+            try:
+                body = self._open_body(framing.length, framing.expects_continue)
+            except HTTPError as error:
+                self._refuse(error)
+                return
+        request = Request(self, method, target, version, framing.host, fields, body)
+        self._request = request
+        self._context = context = factory.context.copy()
+        try:
+            result = context.run(factory.handler, request)
+            if isinstance(result, CoroutineType):
+                result = start(result, context, factory.clock)
+            elif not isinstance(result, Response | Deferred):
+                result = start(wait_for(result), context, factory.clock)
+        except Exception:
+            self._failed(Failure(), request)
+            return
+        if isinstance(result, Deferred):
+            self._wait(result, request)
+        else:
+            self._respond(result, request)
+
+    def _wait(self, result: Deferred[Any], request: Request) -> None:
+        self._task = result
+        if self.factory.limits.handler_timeout is not None:
+            self._handler_deadline = self.factory.now + self.factory.limits.handler_timeout
+        result.addCallbacks(
+            self._respond, self._failed, callbackArgs=(request,), errbackArgs=(request,)
+        )
+
+    def _respond(self, response: Any, request: Request) -> None:
+        """Send a handler's response, or what it returned instead."""
+        if request is not self._request:  # it is over: its client has gone, or did not get it
+            if isinstance(response, Response):
+                self._discard(response)
+            return
+        self._task = None
+        self._handler_deadline = inf
+        try:
+            if not isinstance(response, Response):
+                kind = type(response).__name__
+                raise TypeError(f"a handler must return a Response, not {kind}")
+            self._send_response(response, request)
+        except Exception:
+            self._failed(Failure(), request)
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        """A handler, or the body of its response, has failed: say so, or break off."""
+        error = failure.value
+        if request is not self._request:
+            if not isinstance(error, CancelledError | ClientGone | HTTPError):
+                log.failure("{request} failed after it was over", failure, request=request)
+            return
+        self._task = None
+        self._handler_deadline = inf
+        if isinstance(error, HTTPError) and not self._status:
+            self._keep_alive = self._keep_alive and not error.close
+            self._respond(error_response(error), request)
+            return
+        log.failure("{request} failed", failure, request=request)
+        if self._status:
+            self.abort()  # what has been sent must not look complete
+        else:
+            self._respond(error_response(HTTPError(500)), request)
+
+    def _finish(self, request: Request) -> None:
+        """The response has been handed to the transport."""
+        self._request = None
+        self._task = None
+        self.factory.responded(request, self.client, self._status, self._sent)
+        self._status = 0
+        incoming = self._incoming
+        if request.body is not None:
+            request.body.fail(RuntimeError("the request has been answered"))
+            if incoming is not None:
+                self._keep_alive = self._keep_alive and incoming.drainable
+                incoming.abandon()
+                incoming.resume(self.factory.now)
+        request.finish()
+        if self._gone:
+            self._gone.clear()
+        if not self._keep_alive:
+            self._end()
+            return
+        self._read_deadline = self.factory.now + self.factory.limits.idle_timeout
+        if self._buffer or self._reading_paused or self._half_closed:
+            self._advance()
+
+    def _refuse(self, error: HTTPError) -> None:
+        """Answer what is no request, or none that may be read, and go no further."""
+        response = error_response(error)
+        body = response.body
+        assert isinstance(body, bytes)
+        self._deafen()
+        self._request = None
+        self._write(
+            b"".join(
+                (
+                    self.factory.status_and_date(error.status),
+                    field_lines(list(response.headers.items())),
+                    length_line(len(body)),
+                    CLOSE_LINE,
+                    b"\r\n",
+                    body,
+                )
+            )
+        )
+        self.factory.responded(None, self.client, error.status, len(body))
+        self._linger()
+
+    # The body of a request: BodySource
+
+    def _open_body(self, length: int, expected: bool) -> RequestBody:
+        """Make ready for a body, and take what there is of it already."""
+        factory = self.factory
+        incoming = IncomingBody(self, length, expected, factory.limits, factory.now)
+        body = incoming.body
+        assert body is not None
+        self._incoming = incoming
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            try:
+                self._take(incoming, *incoming.receive(data))
+            except HTTPError:
+                self._incoming = None
+                raise
+        return body
+
+    def _receive_body(self, data: bytes) -> None:
+        incoming = self._incoming
+        assert incoming is not None
+        try:
+            pieces, rest = incoming.receive(data)
+        except (HTTPError, ClientGone) as error:
+            self._body_failed(incoming, error)
+            return
+        self._take(incoming, pieces, rest)
+        if incoming.ended:
+            if self._request is None and self.factory.draining:
+                self._end()
+            self._advance()
+
+    def _take(self, incoming: IncomingBody, pieces: list[bytes], rest: bytes) -> None:
+        """Pass on what has arrived. The handler may answer meanwhile, and all go on."""
+        body = incoming.body
+        if incoming.ended:
+            self._incoming = None
+            self._buffer = rest
+            self._searched = 0
+        if body is None:
+            return
+        for piece in pieces:
+            body.feed(piece)
+        if incoming.ended:
+            body.end(incoming.trailers)
+
+    def _body_failed(self, incoming: IncomingBody, error: Exception) -> None:
+        """The rest of the body cannot be read, nor what follows it."""
+        self._incoming = None
+        self._keep_alive = False
+        self._deafen()
+        if self._request is None:
+            self._linger()
+        elif incoming.body is not None:
+            incoming.body.fail(error)
+
+    def want_body(self) -> None:
+        incoming = self._incoming
+        if incoming is not None and incoming.expected and not self._status:
+            incoming.expected = False
+            incoming.resume(self.factory.now)
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pause_body(self) -> None:
+        if self._incoming is not None and self._incoming.body is not None:
+            self._incoming.pause(self.factory.now)
+            self._pause_reading()
+
+    def resume_body(self) -> None:
+        if self._incoming is not None and self._incoming.body is not None:
+            self._incoming.resume(self.factory.now)
+            self._resume_reading()
+
+    # Writing responses: the rest of Exchange
+
+    @property
+    def server(self) -> IAddress:
+        address: IAddress = self.transport.getHost()
+        return address
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self._tls else "http"
+
+    @property
+    def tls(self) -> TLS | None:
+        return tls_of(self.transport) if self._tls else None
+
+    def disconnected(self) -> Deferred[None]:
+        gone: Deferred[None] = Deferred()
+        self._gone.append(gone)
+        return gone
+
+    def send_informational(self, status: int, headers: RawHeaders) -> None:
+        request = self._request
+        if request is not None and request.version == "1.1" and not self._status:
+            self._write(b"".join((status_line(status), raw_field_lines(headers), b"\r\n")))
+
+    def send(self, data: bytes) -> Deferred[None] | None:
+        if self._owed is not None:
+            self._owed -= len(data)
+            if self._owed < 0:
+                raise ValueError("the body is longer than its Content-Length")
+        self._sent += len(data)
+        self._write(chunk(data) if self._chunked else data)
+        if not self._write_paused:
+            return None
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        return drained
+
+    def _send_response(self, response: Response, request: Request) -> None:
+        """Send the head, and with it the body if that is at hand and not too large.
+
+        Raises:
+            ValueError: The response is not valid; nothing has been sent.
+        """
+        factory = self.factory
+        status, body = response.status, response.body
+        if status == 101:
+            self._send_upgrade(response, request)
+            return
+        given = None
+        if response.has_headers:
+            fields = response_fields(response.headers)
+            lines, given = fields.lines, fields.length
+            prefix = status_line(status) if fields.dated else factory.status_and_date(status)
+            self._keep_alive = self._keep_alive and not fields.close
+        else:
+            content_type = response.content_type
+            lines = content_type_line(content_type) if content_type is not None else b""
+            prefix = factory.status_and_date(status)
+        bodiless = request.method == "HEAD" or status in _BODILESS
+        length = body_length(body, given, bodiless, status)
+        framing = b""
+        if length is not None and not response.has_trailers:
+            whole = bodiless or (isinstance(body, bytes) and len(body) <= PIECE)
+            if status != 204:
+                framing = length_line(length)
+        else:
+            whole = bodiless
+            if not bodiless:
+                framing = self._frame_unknown_length(request)
+        if self._must_close(whole):
+            self._keep_alive = False
+        connection = b""
+        if not self._keep_alive:
+            connection = CLOSE_LINE
+        elif request.version == "1.0":
+            connection = KEEP_ALIVE_LINE
+        self._status = status
+        head = (prefix, lines, framing, connection, b"\r\n")
+        if not whole:
+            self._write(b"".join(head))
+            self._owed = None if self._chunked else length
+            self._sent = 0
+            self._stream(response, request)
+            return
+        if bodiless or not isinstance(body, bytes):
+            self._write(b"".join(head))
+            self._sent = 0
+            self._discard(response)
+        else:
+            self._write(b"".join((*head, body)))
+            self._sent = len(body)
+        self._finish(request)
+
+    def _frame_unknown_length(self, request: Request) -> bytes:
+        if request.version == "1.1":
+            self._chunked = True
+            return CHUNKED_LINE
+        self._keep_alive = False  # the end of the connection is that of the body
+        return b""
+
+    def _must_close(self, whole: bool) -> bool:
+        """Whether, apart from what client and handler want, this response is the last."""
+        if self.factory.draining:
+            return True
+        # While a body streams out, that of the request may still be read.
+        return whole and self._incoming is not None and not self._incoming.drainable
+
+    def _stream(self, response: Response, request: Request) -> None:
+        try:
+            result = start(send_body(self, response.body), self._context, self.factory.clock)
+        except Exception:
+            self._failed(Failure(), request)
+            return
+        if result is None:
+            self._body_sent(None, response, request)
+        else:
+            self._task = result
+            result.addCallback(self._body_sent, response, request)
+            result.addErrback(self._failed, request)
+
+    def _body_sent(self, _: None, response: Response, request: Request) -> None:
+        if request is not self._request:
+            return
+        try:
+            if self._owed:
+                raise ValueError(f"the body is {self._owed} bytes short of its Content-Length")
+            if self._chunked:
+                trailers = response.trailers.items() if response.has_trailers else ()
+                self._write(last_chunk(list(trailers)))
+        except ValueError:
+            self._failed(Failure(), request)
+            return
+        self._chunked = False
+        self._owed = None
+        self._finish(request)
+
+    def _discard(self, response: Response) -> None:
+        """Let go of a body that will not be sent."""
+        if isinstance(response.body, bytes):
+            return
+        try:
+            closed = start(close_body(response.body), self._context, self.factory.clock)
+        except Exception:
+            log.failure("closing the body of {response} failed", response=response)
+            return
+        if closed is not None:
+            closed.addErrback(lambda failure: log.failure("closing a body failed", failure))
+
+    def _send_upgrade(self, response: Response, request: Request) -> None:
+        if not isinstance(response, Upgrade):
+            raise TypeError("a response with status 101 must be an Upgrade")
+        if not self._upgrade or self._incoming is not None:
+            token = response.headers["Upgrade"]
+            error = HTTPError(426, f"This needs an upgrade to {token}.", {"Upgrade": token})
+            self._respond(error_response(error), request)
+            return
+        lines = response_fields(response.headers).lines
+        self._status = 101
+        self._write(b"".join((status_line(101), b"Connection: Upgrade\r\n", lines, b"\r\n")))
+        self._uncork()
+        self.factory.responded(request, self.client, 101, 0)
+        self._hand_over(response.protocol)
+
+    def _hand_over(self, protocol: IProtocol) -> None:
+        """From here on the connection is the other protocol's; we only see its end."""
+        self._state = State.UPGRADED
+        self._upgraded = protocol
+        self.dataReceived = protocol.dataReceived
+        self._resume_reading()
+        self.transport.unregisterProducer()
+        leftover, self._buffer = self._buffer, b""
+        protocol.makeConnection(self.transport)
+        if leftover and self._state is State.UPGRADED:
+            protocol.dataReceived(leftover)
+
+    # The transport
+
+    def _write(self, data: bytes) -> None:
+        self.factory.stats.bytes_sent += len(data)
+        if self._corked is None:
+            self.transport.write(data)
+            return
+        self._corked.append(data)
+        if len(data) + sum(map(len, self._corked)) > CORKED:
+            self._uncork()
+            self._corked = []
+
+    def _uncork(self) -> None:
+        corked, self._corked = self._corked, None
+        if corked:
+            self.transport.write(b"".join(corked))
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self._state is State.OPEN:
+            self._reading_paused = True
+            self.transport.pauseProducing()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._half_closed and self._state is not State.LOST:
+            self._reading_paused = False
+            self.transport.resumeProducing()
+
+    def _deafen(self) -> None:
+        """Nothing that still comes can be understood."""
+        self._buffer = b""
+        self.dataReceived = self._ignore
+
+    def _end(self) -> None:
+        """After the last response."""
+        if self._incoming is not None or self._buffer or self.dataReceived != self._receive:
+            self._linger()
+        else:
+            self._close()
+
+    def _linger(self) -> None:
+        """Close our side, and read on for a while.
+
+        Closing both at once would reset the connection, and might take the response
+        from a client that still sends (RFC 9112 section 9.6).
+        """
+        if self._tls or self._half_closed or not hasattr(self.transport, "loseWriteConnection"):
+            self._close()
+            return
+        self._leave(State.LINGERING)
+        self._resume_reading()
+        self.transport.loseWriteConnection()
+        self._read_deadline = self.factory.now + self.factory.limits.linger_timeout
+
+    def _close(self) -> None:
+        self._leave(State.CLOSING)
+        self._read_deadline = inf
+        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
+        self.transport.loseConnection()
+
+    def _leave(self, state: State) -> None:
+        if self._state is State.OPEN:
+            self._uncork()
+            self._incoming = None
+            self._deafen()
+            self.transport.unregisterProducer()
+        self._state = state
+
+    def abort(self) -> None:
+        """Cut the connection off. What is in progress is cancelled, and logged as cut."""
+        self.transport.abortConnection()
+
+    def drain(self) -> None:
+        """Close if idle; a request in progress is answered first, and told so."""
+        if self._state is State.UPGRADED:
+            self.transport.loseConnection()
+        elif self._state is State.OPEN and self._request is None and not self._buffer:
+            self._end()
+
+    # The factory's sweep
+
+    def check_deadlines(self, now: float) -> None:
+        """Act upon what should have happened by now."""
+        incoming = self._incoming
+        if incoming is not None:
+            if incoming.deadline <= now:
+                self.factory.stats.timeouts += 1
+                self._body_failed(incoming, HTTPError(408, "The body came too slowly."))
+        elif self._read_deadline <= now:
+            self._read_timed_out()
+        if self._write_deadline <= now:
+            self._write_deadline = inf
+            self.factory.stats.timeouts += 1
+            self.abort()
+        elif self._handler_deadline <= now:
+            self._handler_deadline = inf
+            self.factory.stats.timeouts += 1
+            self._handler_timed_out()
+
+    def _read_timed_out(self) -> None:
+        self._read_deadline = inf
+        if self._buffer:
+            self.factory.stats.timeouts += 1
+            self._refuse(HTTPError(408, "The request did not come in time.", close=True))
+        else:
+            self._close()
+
+    def _handler_timed_out(self) -> None:
+        request, task = self._request, self._task
+        if request is None:
+            return
+        if self._half_closed:
+            self.abort()
+            return
+        self._respond(error_response(HTTPError(503, "This took too long.")), request)
+        if task is not None:
+            task.cancel()
+
+    # IProtocol
+
+    def makeConnection(self, transport: ITransport) -> None:
+        self.transport = transport
+        self._tls = is_tls(transport)
+        if self.client is None:
+            self.client = transport.getPeer()
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+        self.factory.connected(self)
+        self._read_deadline = self.factory.now + self.factory.limits.header_timeout
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        request, self._request = self._request, None
+        self._incoming = None
+        task, self._task = self._task, None
+        upgraded, self._upgraded = self._upgraded, None
+        self._state = State.LOST
+        self.dataReceived = _lost
+        self._read_deadline = self._write_deadline = self._handler_deadline = inf
+        self._buffer = b""
+        self._corked = None
+        self._drained.clear()
+        self.factory.disconnected(self)
+        if upgraded is not None:
+            upgraded.connectionLost(reason)
+        elif request is not None:
+            self.factory.responded(request, self.client, self._status or CLIENT_GONE, self._sent)
+        if request is not None and request.body is not None:
+            request.body.fail(ClientGone("the client has gone"))
+        if task is not None:
+            task.cancel()
+        gone, self._gone = self._gone, []
+        for waiting in gone:
+            waiting.callback(None)
+        if request is not None:
+            request.finish()
+
+    # IHalfCloseableProtocol
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more; it may still wait for answers."""
+        self._half_closed = True
+        if self._upgraded is not None:
+            half_closeable = IHalfCloseableProtocol(self._upgraded, None)
+            if half_closeable is not None:
+                half_closeable.readConnectionLost()
+            else:
+                self.transport.loseConnection()
+        elif self._state is not State.OPEN:
+            self._close()
+        elif self._incoming is not None:
+            self._body_failed(self._incoming, bad("The body ended early."))
+        elif self._request is not None:
+            deadline = self.factory.now + self.factory.limits.half_closed_timeout
+            self._handler_deadline = min(self._handler_deadline, deadline)
+        else:
+            self._advance()
+
+    def writeConnectionLost(self) -> None:
+        """Our side is closed, as we asked."""
+        half_closeable = IHalfCloseableProtocol(self._upgraded, None)
+        if half_closeable is not None:
+            half_closeable.writeConnectionLost()
+
+    # IPushProducer: the transport tells how fast the client takes what we write
+
+    def pauseProducing(self) -> None:
+        self._write_paused = True
+        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
+
+    def resumeProducing(self) -> None:
+        self._write_paused = False
+        self._write_deadline = inf
+        drained, self._drained = self._drained, []
+        for waiting in drained:
+            waiting.callback(None)
+        if self._buffer:
+            self._advance()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; connectionLost follows."""
+
+
+def _lost(data: bytes) -> None:
+    """What a transport delivers after all."""
+
+
+def body_length(body: object, given: int | None, bodiless: bool, status: int) -> int | None:
+    """The Content-Length of a response; None if it is not known, or not to be sent.
+
+    Args:
+        body: Its body.
+        given: What its handler says.
+        bodiless: Whether the body is not sent.
+        status: Its status.
+
+    Raises:
+        ValueError: The handler is wrong.
+    """
+    if isinstance(body, str):
+        raise TypeError("a body consists of bytes, not str")
+    if not isinstance(body, bytes):
+        return given if given is not None or bodiless else _produced_length(body)
+    if bodiless and (given is not None or status == 304):
+        return given
+    if given is not None and given != len(body):
+        raise ValueError(f"Content-Length is {given}, but the body has {len(body)} bytes")
+    return len(body)
+
+
+def _produced_length(body: object) -> int | None:
+    length = getattr(body, "length", None)  # of an IBodyProducer
+    return length if isinstance(length, int) else None

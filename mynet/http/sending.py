@@ -1,0 +1,119 @@
+"""The body of a response, whatever it is, sent over any protocol at the client's pace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Iterator
+from typing import Any, BinaryIO, Protocol, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
+
+from mynet.http.limits import KIB
+from mynet.http.message import Body
+
+PIECE = 256 * KIB
+"""How much of a body that is in memory the transport gets at once, so that a client that
+reads slowly is seen to read."""
+
+FILE_PIECE = 64 * KIB
+"""How much is read of a file at once."""
+
+
+class Sink(Protocol):
+    """Where a body goes: the part of an `Exchange` that takes it."""
+
+    def send(self, data: bytes) -> Deferred[None] | None:
+        """As `Exchange.send`."""
+
+
+async def send_body(sink: Sink, body: Body) -> None:
+    """Send a whole body, and close what it comes from, however that ends.
+
+    Raises:
+        Exception: What the body raises; TypeError for what is no body, or gives no bytes.
+    """
+    try:
+        if isinstance(body, bytes):
+            await _send_pieces(sink, _slices(body))
+        elif isinstance(body, AsyncIterable):
+            async for piece in body:
+                await _send_piece(sink, piece)
+        elif IBodyProducer.providedBy(body):
+            await _send_produced(sink, cast(IBodyProducer, body))
+        elif hasattr(body, "read"):
+            await _send_pieces(sink, _read(cast(BinaryIO, body)))
+        else:
+            await _send_pieces(sink, cast("Iterable[bytes]", body))
+    finally:
+        await close_body(body)
+
+
+async def close_body(body: Body) -> None:
+    """Let go of what a body comes from, whether it was sent or not."""
+    if hasattr(body, "aclose"):
+        await body.aclose()
+    elif hasattr(body, "close"):
+        body.close()
+
+
+async def _send_pieces(sink: Sink, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        await _send_piece(sink, piece)
+
+
+async def _send_piece(sink: Sink, piece: bytes) -> None:
+    if not isinstance(piece, bytes | bytearray | memoryview):
+        raise TypeError(f"a body consists of bytes, not {type(piece).__name__}")
+    if piece and (sent := sink.send(piece)) is not None:
+        await sent
+
+
+def _slices(body: bytes) -> Iterator[bytes]:
+    return (body[start : start + PIECE] for start in range(0, len(body), PIECE))
+
+
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: file.read(FILE_PIECE), b"")
+
+
+async def _send_produced(sink: Sink, producer: IBodyProducer) -> None:
+    consumer = _Consumer(sink, producer)
+    try:
+        await producer.startProducing(consumer)
+    except BaseException:
+        producer.stopProducing()
+        raise
+    if consumer.sent is not None:
+        await consumer.sent
+
+
+@implementer(IConsumer)
+class _Consumer:
+    """What an IBodyProducer writes to: it pauses the producer while the client is slow."""
+
+    def __init__(self, sink: Sink, producer: Any) -> None:
+        self.sent: Deferred[None] | None = None
+        self._sink = sink
+        self._producer = producer
+
+    # IConsumer
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        """Some producers register themselves; then it is that which is paused."""
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        """What has been registered writes no more."""
+
+    def write(self, data: bytes) -> None:
+        sent = self._sink.send(data) if data else None
+        if sent is not None and self.sent is None:
+            self.sent = sent
+            sent.addCallbacks(self._resume, lambda failure: None)
+            self._producer.pauseProducing()
+
+    def _resume(self, _: None) -> None:
+        self.sent = None
+        self._producer.resumeProducing()
