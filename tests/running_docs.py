@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from zope.interface import implementer
 
 
 def main(file: str) -> int:
@@ -23,8 +24,8 @@ def main(file: str) -> int:
     Returns:
         The exit status: 1 where an error was logged. An exception just leaves.
     """
-    errors: list[LogEvent] = []
-    globalLogPublisher.addObserver(lambda event: errors.append(event) if failed(event) else None)
+    errors = Errors()
+    globalLogPublisher.addObserver(errors)
     on_free_ports(reactor)
     reactor.callWhenRunning(reactor.callLater, 0, reactor.stop)
     sys.path.insert(0, str(Path(file).resolve().parent))
@@ -34,14 +35,20 @@ def main(file: str) -> int:
         if end.code:
             raise
     gc.collect()
-    for event in errors:
-        print(event["log_failure"].getTraceback(), file=sys.stderr)  # noqa: T201
-    return 1 if errors else 0
+    sys.stderr.writelines(errors.tracebacks)
+    return 1 if errors.tracebacks else 0
 
 
-def failed(event: LogEvent) -> bool:
-    """Whether an event tells of an exception."""
-    return "log_failure" in event
+@implementer(ILogObserver)
+class Errors:
+    """The exceptions that are logged."""
+
+    def __init__(self) -> None:
+        self.tracebacks: list[str] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        if "log_failure" in event:
+            self.tracebacks.append(event["log_failure"].getTraceback())
 
 
 def on_free_ports(reactor: Any) -> None:
