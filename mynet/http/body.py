@@ -221,8 +221,9 @@ class RequestBody:
                     protocol.dataReceived(self._take())
             reason = ConnectionDone()
         except CancelledError:
-            if delivery.stopped:
-                reason = ConnectionDone()
+            if not delivery.stopped:
+                raise
+            reason = ConnectionDone()
         except Exception as error:
             reason = ConnectionLost(str(error))
             if error is not self._error:
@@ -275,5 +276,5 @@ class _Delivery:
     def stopProducing(self) -> None:
         if not self.stopped:
             self.stopped = True
-            self.resumeProducing()
             self._interrupt()
+            self.resumeProducing()
