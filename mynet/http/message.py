@@ -496,5 +496,7 @@ def error_response(error: HTTPError) -> Response:
     text = f"{error.status} {REASONS.get(error.status, 'Error')}\n"
     if error.detail:
         text += f"{error.detail}\n"
-    content_type = "text/plain; charset=utf-8"
-    return Response(text.encode(), error.status, error.headers or None, content_type)
+    response = Response(text.encode(), error.status, error.headers, "text/plain; charset=utf-8")
+    if error.close:
+        response.headers["Connection"] = "close"
+    return response
