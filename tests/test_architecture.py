@@ -14,14 +14,15 @@ from tests.child import PACKAGE, run_python
 ORDER = """
     mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.exchange
     mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.message
-    mynet.http.writing mynet.http.coroutines mynet.http.sending mynet.http.http1
-    mynet.http.factory mynet.http
-    mynet.routing mynet.app mynet
+    mynet.http.writing mynet.http.coroutines mynet.http.sending mynet.http.incoming
+    mynet.http.http1 mynet.http.factory mynet.http
+    mynet.routing mynet.debug mynet.app mynet
     mynet.testing mynet.demo mynet.daemon mynet.__main__
 """.split()
 """Each may import what stands before it. A package whose modules are not named is one part."""
 
 TESTED_ELSEWHERE = {
+    "mynet.http.exchange",  # an interface, and so there is nothing to run
     "mynet.__main__",  # its few lines are run by the tests of the daemon
 }
 

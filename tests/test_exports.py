@@ -10,8 +10,8 @@ import pytest
 NAMES = {
     "mynet": "App ClientGone FormLimits HTTPError Handler Middleware Request Response Upgrade",
     "mynet.http": (
-        "Access ClientGone FormLimits HTTPError HTTPFactory Handler Limits Middleware Request "
-        "Response Stats Upgrade"
+        "Access ClientGone Exchange Form FormLimits HTTPError HTTPFactory Handler Limits "
+        "Middleware Request RequestBody Response Stats TLS Upgrade UploadedFile"
     ),
 }
 """Taking one away, or adding one, is a change that users are told of (CHANGELOG.md)."""
