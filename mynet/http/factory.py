@@ -14,13 +14,14 @@ from ipaddress import IPv6Address
 from typing import NamedTuple, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from mynet.http.http1 import HTTP1Connection
 from mynet.http.limits import Limits
 from mynet.http.message import Handler, Request
+from mynet.http.outgoing import plain_template
 from mynet.http.reading import HeadReader
 from mynet.http.writing import date_line, status_line
 
@@ -70,10 +71,9 @@ class Stats:
         """Deadlines that passed, but for those of idle connections."""
 
 
-class HTTPFactory(Factory):
+@implementer(IProtocolFactory)
+class HTTPFactory:
     """Serves a handler over HTTP on any stream transport."""
-
-    noisy = False
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class HTTPFactory(Factory):
         self._clock = reactor
         self._per_address: Counter[str] = Counter()
         self._prefixes: dict[int, bytes] = {}
+        self._templates: dict[tuple[int, str | None], bytes] = {}
         self._date = b""
         self._sweeping: IDelayedCall | None = None
         self._drained: Deferred[None] | None = None
@@ -184,6 +185,14 @@ class HTTPFactory(Factory):
         if self.access_log is not None:
             self.access_log(Access(request, client, status, length))
 
+    def plain_template(self, status: int, content_type: str | None) -> bytes:
+        """See `mynet.http.outgoing.plain_template`."""
+        template = self._templates.get((status, content_type))
+        if template is None:
+            template = plain_template(self.status_and_date(status), content_type)
+            self._templates[status, content_type] = template
+        return template
+
     def status_and_date(self, status: int) -> bytes:
         """The first two lines of a response."""
         prefix = self._prefixes.get(status)
@@ -197,6 +206,7 @@ class HTTPFactory(Factory):
         if date != self._date:
             self._date = date
             self._prefixes.clear()
+            self._templates.clear()
 
     def _sweep(self) -> None:
         self._sweeping = self.clock.callLater(SWEEP, self._sweep)
@@ -207,7 +217,13 @@ class HTTPFactory(Factory):
 
     # IProtocolFactory
 
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
+    def doStart(self) -> None:
+        """A port listens for this factory."""
+
+    def doStop(self) -> None:
+        """A port listens no more; connections go on, until `drain`."""
+
+    def buildProtocol(self, addr: IAddress | None) -> HTTP1Connection | None:
         """A connection; None, which closes it at once, where there are too many."""
         if self._is_full(addr):
             self.stats.refused += 1
@@ -220,7 +236,7 @@ class HTTPFactory(Factory):
             return True
         most = limits.connections_per_address
         address = None if most is None else countable(client)
-        return address is not None and self._per_address.get(address, 0) >= most
+        return most is not None and address is not None and self._per_address[address] >= most
 
 
 def countable(client: IAddress | None) -> str | None:

@@ -38,15 +38,13 @@ from mynet.http.exchange import RawHeaders
 from mynet.http.incoming import IncomingBody
 from mynet.http.limits import KIB
 from mynet.http.message import Request, Response, Upgrade, error_response
+from mynet.http.outgoing import BODILESS, PIECE, Outgoing, frame_response
 from mynet.http.reading import END, Head, bad
-from mynet.http.sending import PIECE, close_body, send_body
+from mynet.http.sending import close_body, send_body
 from mynet.http.tls import TLS, is_tls, tls_of
 from mynet.http.writing import (
-    CHUNKED_LINE,
     CLOSE_LINE,
-    KEEP_ALIVE_LINE,
     chunk,
-    content_type_line,
     field_lines,
     last_chunk,
     length_line,
@@ -69,8 +67,6 @@ CORKED = 64 * KIB
 
 CLIENT_GONE = 499
 """nginx's status, in logs only, of a request whose client went before it was answered."""
-
-_BODILESS = frozenset({204, 304})
 
 
 class State(Enum):
@@ -103,6 +99,7 @@ class HTTP1Connection:
         "_handler_deadline",
         "_incoming",
         "_keep_alive",
+        "_last_head",
         "_owed",
         "_read_deadline",
         "_reading_paused",
@@ -131,6 +128,7 @@ class HTTP1Connection:
         self._state = State.OPEN
         self._tls = False
         # Input
+        self._last_head: Head | None = None
         self._buffer = b""  # what is not parsed yet, and how much of it is known to be no head
         self._searched = 0
         self._incoming: IncomingBody | None = None  # what is still to come of a request
@@ -178,7 +176,7 @@ class HTTP1Connection:
             self._advance()
         else:
             try:
-                head = factory.reader.read(data)
+                head = factory.reader.read(data, self._last_head)
             except HTTPError as error:
                 self._refuse(error)
                 return
@@ -219,7 +217,7 @@ class HTTP1Connection:
         reader = self.factory.reader
         try:
             head_bytes, end = reader.take_head(data, self._searched) if data else (b"", 0)
-            head = reader.read(head_bytes) if end else None
+            head = reader.read(head_bytes, self._last_head) if end else None
         except HTTPError as error:
             self._refuse(error)
             return False
@@ -252,6 +250,7 @@ class HTTP1Connection:
     # The request in progress
 
     def _begin(self, head: Head) -> None:
+        self._last_head = head
         method, target, version, framing, fields = head
         factory = self.factory
         factory.stats.requests += 1
@@ -485,71 +484,60 @@ class HTTP1Connection:
         """Send the head, and with it the body if that is at hand and not too large.
 
         Raises:
-            ValueError: The response is not valid; nothing has been sent.
+            ValueError, TypeError: The response is not valid; nothing has been sent.
         """
         factory = self.factory
-        status, body = response.status, response.body
-        if status == 101:
+        status = response.status
+        body = response.plain_body
+        if body is not None and self._is_ordinary(status, body, request):
+            template = factory.plain_template(status, response.content_type)
+            self._status = status
+            self._sent = len(body)
+            self._write(template % (len(body), body))
+            self._finish(request)
+        elif status == 101:
             self._send_upgrade(response, request)
-            return
-        given = None
-        if response.has_headers:
-            fields = response_fields(response.headers)
-            lines, given = fields.lines, fields.length
-            prefix = status_line(status) if fields.dated else factory.status_and_date(status)
-            self._keep_alive = self._keep_alive and not fields.close
         else:
-            content_type = response.content_type
-            lines = content_type_line(content_type) if content_type is not None else b""
-            prefix = factory.status_and_date(status)
-        bodiless = request.method == "HEAD" or status in _BODILESS
-        length = body_length(body, given, bodiless, status)
-        framing = b""
-        if length is not None and not response.has_trailers:
-            whole = bodiless or (isinstance(body, bytes) and len(body) <= PIECE)
-            if status != 204:
-                framing = length_line(length)
-        else:
-            whole = bodiless
-            if not bodiless:
-                framing = self._frame_unknown_length(request)
-        if self._must_close(whole):
-            self._keep_alive = False
-        connection = b""
-        if not self._keep_alive:
-            connection = CLOSE_LINE
-        elif request.version == "1.0":
-            connection = KEEP_ALIVE_LINE
-        self._status = status
-        head = (prefix, lines, framing, connection, b"\r\n")
-        if not whole:
-            self._write(b"".join(head))
-            self._owed = None if self._chunked else length
+            method, version = request.method, request.version
+            keep_alive = self._keep_alive and not self._must_close(response)
+            outgoing = frame_response(
+                response, method, version, keep_alive, factory.status_and_date
+            )
+            self._status = status
+            self._send_framed(outgoing, response, request)
+
+    def _is_ordinary(self, status: int, body: bytes, request: Request) -> bool:
+        """Whether `plain_template` will do for a plain response, as for most."""
+        return (
+            self._keep_alive
+            and self._incoming is None
+            and request.version == "1.1"
+            and request.method != "HEAD"
+            and 200 <= status not in BODILESS
+            and len(body) <= PIECE
+            and not self.factory.draining
+        )
+
+    def _send_framed(self, outgoing: Outgoing, response: Response, request: Request) -> None:
+        head, body, self._chunked, self._owed, self._keep_alive = outgoing
+        if body is None:
             self._sent = 0
+            self._write(head)
             self._stream(response, request)
             return
-        if bodiless or not isinstance(body, bytes):
-            self._write(b"".join(head))
-            self._sent = 0
-            self._discard(response)
-        else:
-            self._write(b"".join((*head, body)))
-            self._sent = len(body)
+        self._sent = len(body)
+        self._write(head + body)
+        self._discard(response)
         self._finish(request)
 
-    def _frame_unknown_length(self, request: Request) -> bytes:
-        if request.version == "1.1":
-            self._chunked = True
-            return CHUNKED_LINE
-        self._keep_alive = False  # the end of the connection is that of the body
-        return b""
-
-    def _must_close(self, whole: bool) -> bool:
+    def _must_close(self, response: Response) -> bool:
         """Whether, apart from what client and handler want, this response is the last."""
         if self.factory.draining:
             return True
+        if self._incoming is None or self._incoming.drainable:
+            return False
         # While a body streams out, that of the request may still be read.
-        return whole and self._incoming is not None and not self._incoming.drainable
+        return isinstance(response.body, bytes)
 
     def _stream(self, response: Response, request: Request) -> None:
         try:
@@ -708,6 +696,8 @@ class HTTP1Connection:
                 self._body_failed(incoming, HTTPError(408, "The body came too slowly."))
         elif self._read_deadline <= now:
             self._read_timed_out()
+        elif self._request is None:
+            self._last_head = None  # what rests holds no more than it must
         if self._write_deadline <= now:
             self._write_deadline = inf
             self.factory.stats.timeouts += 1
@@ -824,31 +814,3 @@ class HTTP1Connection:
 
 def _lost(data: bytes) -> None:
     """What a transport delivers after all."""
-
-
-def body_length(body: object, given: int | None, bodiless: bool, status: int) -> int | None:
-    """The Content-Length of a response; None if it is not known, or not to be sent.
-
-    Args:
-        body: Its body.
-        given: What its handler says.
-        bodiless: Whether the body is not sent.
-        status: Its status.
-
-    Raises:
-        ValueError: The handler is wrong.
-    """
-    if isinstance(body, str):
-        raise TypeError("a body consists of bytes, not str")
-    if not isinstance(body, bytes):
-        return given if given is not None or bodiless else _produced_length(body)
-    if bodiless and (given is not None or status == 304):
-        return given
-    if given is not None and given != len(body):
-        raise ValueError(f"Content-Length is {given}, but the body has {len(body)} bytes")
-    return len(body)
-
-
-def _produced_length(body: object) -> int | None:
-    length = getattr(body, "length", None)  # of an IBodyProducer
-    return length if isinstance(length, int) else None

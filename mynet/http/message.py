@@ -388,6 +388,14 @@ class Response:
         return self._trailers
 
     @property
+    def plain_body(self) -> bytes | None:
+        """The body, if this is bytes of some Content-Type and no more; else None."""
+        body = self.body
+        if self._headers is None and self._trailers is None and isinstance(body, bytes):
+            return body
+        return None
+
+    @property
     def has_headers(self) -> bool:
         """Whether it has more fields than its Content-Type, as far as it is known."""
         return self._headers is not None

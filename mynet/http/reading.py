@@ -40,6 +40,7 @@ _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
 )
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+_ORIGIN_FORM = re.compile(rb"/[!\"$-~]*")  # what llhttp accepts, without fragments
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _FIELD = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*)\r\n")
 
@@ -90,11 +91,13 @@ class HeadReader:
         callbacks.on_message_complete = self._unfinished.pop
         return httptools.HttpRequestParser(callbacks).feed_data
 
-    def read(self, data: bytes) -> Head | None:
+    def read(self, data: bytes, last: Head | None = None) -> Head | None:
         """Read a head.
 
         Args:
             data: What ends with an empty line (`END`).
+            last: What was read before on the same connection. Most clients repeat their
+                header section to the letter, and what has been judged is not judged again.
 
         Returns:
             The head; None if it is not just one: then `take_head` tells where the first ends.
@@ -105,6 +108,8 @@ class HeadReader:
         try:
             method_name, target, fields = data.split(b" ", 2)
             method = METHODS[method_name]
+            if last is not None and fields == last[4] and self._repeats(data, target, last):
+                return method, target, last[2], last[3], fields
             version = _VERSIONS[fields[:10]]
         except (ValueError, KeyError):
             if data[0] in b"\r\n":
@@ -119,6 +124,15 @@ class HeadReader:
             framing = framing._replace(host=_host_of(method, target, framing.host))
         self._validate(data, framing)
         return method, target, version, framing, fields
+
+    def _repeats(self, data: bytes, target: bytes, last: Head) -> bool:
+        """Whether a head whose fields are those of the last one is valid too."""
+        return (
+            last[1][0] == 47  # another form of the target would override the host
+            and len(target) <= self._limits.target
+            and len(data) <= self._limits.head
+            and _ORIGIN_FORM.fullmatch(target) is not None
+        )
 
     def _check_size(self, data: bytes, target: bytes) -> None:
         limits = self._limits

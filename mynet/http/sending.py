@@ -6,16 +6,13 @@ from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import Any, BinaryIO, Protocol, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from mynet.http.limits import KIB
 from mynet.http.message import Body
-
-PIECE = 256 * KIB
-"""How much of a body that is in memory the transport gets at once, so that a client that
-reads slowly is seen to read."""
+from mynet.http.outgoing import PIECE
 
 FILE_PIECE = 64 * KIB
 """How much is read of a file at once."""
@@ -41,11 +38,11 @@ async def send_body(sink: Sink, body: Body) -> None:
             async for piece in body:
                 await _send_piece(sink, piece)
         elif IBodyProducer.providedBy(body):
-            await _send_produced(sink, cast(IBodyProducer, body))
+            await _send_produced(sink, body)
         elif hasattr(body, "read"):
             await _send_pieces(sink, _read(cast(BinaryIO, body)))
         else:
-            await _send_pieces(sink, cast("Iterable[bytes]", body))
+            await _send_pieces(sink, body)
     finally:
         await close_body(body)
 
@@ -100,7 +97,7 @@ class _Consumer:
 
     # IConsumer
 
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Some producers register themselves; then it is that which is paused."""
         self._producer = producer
 

@@ -45,7 +45,7 @@ def status_line(status: int) -> bytes:
     Raises:
         ValueError: It is not the status of a response.
     """
-    if not isinstance(status, int) or not 100 <= status <= 599:
+    if not 100 <= status <= 599:
         raise ValueError(f"not a status: {status!r}")
     return f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}\r\n".encode("ascii")
 
