@@ -14,7 +14,12 @@ from ipaddress import IPv6Address
 from typing import NamedTuple, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocolFactory,
+    IReactorTime,
+)
 from twisted.logger import Logger
 from zope.interface import implementer
 
