@@ -1,0 +1,31 @@
+"""mynet, the event-driven web server of the Twisted world: what applications import.
+
+Other Twisted projects find its protocols in `mynet.http`, tests their tools in
+`mynet.testing`; operators run `twistd mynet`.
+"""
+
+from mynet.app import App
+from mynet.http import (
+    ClientGone,
+    FormLimits,
+    Handler,
+    HTTPError,
+    Middleware,
+    Request,
+    Response,
+    Upgrade,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "App",
+    "ClientGone",
+    "FormLimits",
+    "HTTPError",
+    "Handler",
+    "Middleware",
+    "Request",
+    "Response",
+    "Upgrade",
+]
