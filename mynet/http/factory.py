@@ -23,6 +23,7 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from mynet.http.connection import Connection
 from mynet.http.http1 import HTTP1Connection
 from mynet.http.limits import Limits
 from mynet.http.message import Handler, Request
@@ -101,7 +102,7 @@ class HTTPFactory:
         self.limits = limits or Limits()
         self.access_log = access_log
         self.stats = Stats()
-        self.connections: set[HTTP1Connection] = set()
+        self.connections: set[Connection] = set()
         """Those that are open."""
         self.draining = False
         self.context = copy_context()
@@ -156,7 +157,7 @@ class HTTPFactory:
 
     # For connections
 
-    def connected(self, connection: HTTP1Connection) -> None:
+    def connected(self, connection: Connection) -> None:
         """A connection has begun."""
         if self._sweeping is None:
             self._tick()
@@ -166,7 +167,7 @@ class HTTPFactory:
         if (address := countable(connection.client)) is not None:
             self._per_address[address] += 1
 
-    def disconnected(self, connection: HTTP1Connection) -> None:
+    def disconnected(self, connection: Connection) -> None:
         """A connection is over."""
         self.connections.discard(connection)
         if (address := countable(connection.client)) is not None:

@@ -12,8 +12,6 @@ replace it. Time is looked at once a second, by the factory's sweep, which calls
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import Enum, auto
 from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -24,7 +22,6 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IProtocol,
     IPushProducer,
-    ITransport,
 )
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -32,6 +29,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mynet.http.body import RequestBody
+from mynet.http.connection import Connection, State
 from mynet.http.coroutines import start, wait_for
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.exchange import RawHeaders
@@ -41,7 +39,6 @@ from mynet.http.message import Request, Response, Upgrade, error_response
 from mynet.http.outgoing import BODILESS, PIECE, Outgoing, frame_response
 from mynet.http.reading import END, Head, bad
 from mynet.http.sending import close_body, send_body
-from mynet.http.tls import TLS, is_tls, tls_of
 from mynet.http.writing import (
     CLOSE_LINE,
     chunk,
@@ -62,29 +59,12 @@ READ_AHEAD = 64 * KIB
 """How much may wait unparsed behind a request in progress; then the client waits. It is what
 Twisted reads at once."""
 
-CORKED = 64 * KIB
-"""How much of the responses to pipelined requests is joined into one write."""
-
 CLIENT_GONE = 499
 """nginx's status, in logs only, of a request whose client went before it was answered."""
 
 
-class State(Enum):
-    """The course of a connection."""
-
-    OPEN = auto()
-    """Requests are read and answered."""
-    LINGERING = auto()
-    """The last response has been sent; what still comes is thrown away."""
-    CLOSING = auto()
-    """It closes once all has been sent."""
-    UPGRADED = auto()
-    """Another protocol has it."""
-    LOST = auto()
-
-
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
-class HTTP1Connection:
+class HTTP1Connection(Connection):
     """One connection of an `HTTPFactory`, over any stream transport."""
 
     __slots__ = (
@@ -92,72 +72,43 @@ class HTTP1Connection:
         "_buffer",
         "_chunked",
         "_context",
-        "_corked",
-        "_drained",
         "_gone",
-        "_half_closed",
         "_handler_deadline",
         "_incoming",
         "_keep_alive",
         "_last_head",
         "_owed",
-        "_read_deadline",
-        "_reading_paused",
         "_request",
         "_searched",
         "_sent",
-        "_state",
         "_status",
         "_task",
-        "_tls",
         "_upgrade",
         "_upgraded",
-        "_write_deadline",
-        "_write_paused",
-        "client",
-        "dataReceived",
-        "factory",
-        "transport",
     )
 
     def __init__(self, factory: HTTPFactory, client: IAddress | None) -> None:
-        self.factory = factory
-        self.client: Any = client  # an IAddress, from makeConnection on
-        self.transport: Any = None
-        self.dataReceived: Callable[[bytes], None] = self._receive
-        self._state = State.OPEN
-        self._tls = False
+        super().__init__(factory, client, self._receive)
         # Input
         self._last_head: Head | None = None
         self._buffer = b""  # what is not parsed yet, and how much of it is known to be no head
         self._searched = 0
         self._incoming: IncomingBody | None = None  # what is still to come of a request
-        self._reading_paused = False
-        self._half_closed = False
         self._advancing = False
         # The request in progress: its handler runs, then its body is sent
         self._request: Request | None = None
         self._context = factory.context
         self._task: Deferred[None] | None = None
+        self._handler_deadline = inf
         self._keep_alive = True
         self._upgrade = b""
         self._upgraded: IProtocol | None = None
         self._gone: list[Deferred[None]] = []
-        # Output
-        self._status = 0  # of the response whose head has been sent; 0: none has
+        # Its response
+        self._status = 0  # 0 until its head has been sent
         self._chunked = False
         self._owed: int | None = None  # of its Content-Length
         self._sent = 0  # bytes of its body
-        self._corked: list[bytes] | None = None
-        self._write_paused = False
-        self._drained: list[Deferred[None]] = []
-        # Deadlines, in the factory's time
-        self._read_deadline = inf
-        self._write_deadline = inf
-        self._handler_deadline = inf
-
-    def __repr__(self) -> str:
-        return f"<HTTP1Connection with {self.client} {self._state.name.lower()}>"
 
     # Reading requests
 
@@ -186,16 +137,12 @@ class HTTP1Connection:
                 self._buffer = data
                 self._advance()
 
-    def _ignore(self, data: bytes) -> None:
-        """What comes after all that could be understood."""
-        self.factory.stats.bytes_received += len(data)
-
     def _advance(self) -> None:
         """Read and answer what waits, request by request, as far as that can be done now."""
         if self._advancing:
             return
         self._advancing = True
-        self._corked = []
+        self._cork()
         while self._may_begin() and self._read_head():
             pass
         self._advancing = False
@@ -444,19 +391,6 @@ class HTTP1Connection:
 
     # Writing responses: the rest of Exchange
 
-    @property
-    def server(self) -> IAddress:
-        address: IAddress = self.transport.getHost()
-        return address
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self._tls else "http"
-
-    @property
-    def tls(self) -> TLS | None:
-        return tls_of(self.transport) if self._tls else None
-
     def disconnected(self) -> Deferred[None]:
         gone: Deferred[None] = Deferred()
         self._gone.append(gone)
@@ -474,11 +408,7 @@ class HTTP1Connection:
                 raise ValueError("the body is longer than its Content-Length")
         self._sent += len(data)
         self._write(chunk(data) if self._chunked else data)
-        if not self._write_paused:
-            return None
-        drained: Deferred[None] = Deferred()
-        self._drained.append(drained)
-        return drained
+        return self._wait_until_drained()
 
     def _send_response(self, response: Response, request: Request) -> None:
         """Send the head, and with it the body if that is at hand and not too large.
@@ -607,37 +537,15 @@ class HTTP1Connection:
         if leftover and self._state is State.UPGRADED:
             protocol.dataReceived(leftover)
 
-    # The transport
-
-    def _write(self, data: bytes) -> None:
-        self.factory.stats.bytes_sent += len(data)
-        if self._corked is None:
-            self.transport.write(data)
-            return
-        self._corked.append(data)
-        if len(data) + sum(map(len, self._corked)) > CORKED:
-            self._uncork()
-            self._corked = []
-
-    def _uncork(self) -> None:
-        corked, self._corked = self._corked, None
-        if corked:
-            self.transport.write(b"".join(corked))
-
-    def _pause_reading(self) -> None:
-        if not self._reading_paused and self._state is State.OPEN:
-            self._reading_paused = True
-            self.transport.pauseProducing()
-
-    def _resume_reading(self) -> None:
-        if self._reading_paused and not self._half_closed and self._state is not State.LOST:
-            self._reading_paused = False
-            self.transport.resumeProducing()
+    # Its end
 
     def _deafen(self) -> None:
-        """Nothing that still comes can be understood."""
+        super()._deafen()
         self._buffer = b""
-        self.dataReceived = self._ignore
+
+    def _leave(self, state: State) -> None:
+        super()._leave(state)
+        self._incoming = None
 
     def _end(self) -> None:
         """After the last response."""
@@ -646,40 +554,7 @@ class HTTP1Connection:
         else:
             self._close()
 
-    def _linger(self) -> None:
-        """Close our side, and read on for a while.
-
-        Closing both at once would reset the connection, and might take the response
-        from a client that still sends (RFC 9112 section 9.6).
-        """
-        if self._tls or self._half_closed or not hasattr(self.transport, "loseWriteConnection"):
-            self._close()
-            return
-        self._leave(State.LINGERING)
-        self._resume_reading()
-        self.transport.loseWriteConnection()
-        self._read_deadline = self.factory.now + self.factory.limits.linger_timeout
-
-    def _close(self) -> None:
-        self._leave(State.CLOSING)
-        self._read_deadline = inf
-        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
-        self.transport.loseConnection()
-
-    def _leave(self, state: State) -> None:
-        if self._state is State.OPEN:
-            self._uncork()
-            self._incoming = None
-            self._deafen()
-            self.transport.unregisterProducer()
-        self._state = state
-
-    def abort(self) -> None:
-        """Cut the connection off. What is in progress is cancelled, and logged as cut."""
-        self.transport.abortConnection()
-
     def drain(self) -> None:
-        """Close if idle; a request in progress is answered first, and told so."""
         if self._state is State.UPGRADED:
             self.transport.loseConnection()
         elif self._state is State.OPEN and self._request is None and not self._buffer:
@@ -688,7 +563,6 @@ class HTTP1Connection:
     # The factory's sweep
 
     def check_deadlines(self, now: float) -> None:
-        """Act upon what should have happened by now."""
         incoming = self._incoming
         if incoming is not None:
             if incoming.deadline <= now:
@@ -728,30 +602,14 @@ class HTTP1Connection:
 
     # IProtocol
 
-    def makeConnection(self, transport: ITransport) -> None:
-        self.transport = transport
-        self._tls = is_tls(transport)
-        if self.client is None:
-            self.client = transport.getPeer()
-        self.connectionMade()
-
-    def connectionMade(self) -> None:
-        self.transport.registerProducer(self, True)
-        self.factory.connected(self)
-        self._read_deadline = self.factory.now + self.factory.limits.header_timeout
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         request, self._request = self._request, None
         self._incoming = None
         task, self._task = self._task, None
         upgraded, self._upgraded = self._upgraded, None
-        self._state = State.LOST
-        self.dataReceived = _lost
-        self._read_deadline = self._write_deadline = self._handler_deadline = inf
+        self._handler_deadline = inf
         self._buffer = b""
-        self._corked = None
-        self._drained.clear()
-        self.factory.disconnected(self)
+        self._lost()
         if upgraded is not None:
             upgraded.connectionLost(reason)
         elif request is not None:
@@ -793,24 +651,9 @@ class HTTP1Connection:
         if half_closeable is not None:
             half_closeable.writeConnectionLost()
 
-    # IPushProducer: the transport tells how fast the client takes what we write
-
-    def pauseProducing(self) -> None:
-        self._write_paused = True
-        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
+    # IPushProducer
 
     def resumeProducing(self) -> None:
-        self._write_paused = False
-        self._write_deadline = inf
-        drained, self._drained = self._drained, []
-        for waiting in drained:
-            waiting.callback(None)
+        super().resumeProducing()
         if self._buffer:
             self._advance()
-
-    def stopProducing(self) -> None:
-        """The connection is gone; connectionLost follows."""
-
-
-def _lost(data: bytes) -> None:
-    """What a transport delivers after all."""

@@ -118,6 +118,8 @@ class HeadReader:
         found = tuple(_FRAMING.findall(data))
         framing = (frame if len(data) < _CACHED_HEAD else frame.__wrapped__)(version, found)
         if framing is None:
+            if data.find(END) == len(data) - len(END):  # only one by that, two by line feeds
+                raise bad("A line does not end with CRLF.")
             return None
         self._check_size(data, target)
         if target[0] != 47:  # not in origin form, "/..."

@@ -1,0 +1,233 @@
+"""A connection and its transport: how it is read, written, and how it ends. No HTTP yet.
+
+The transport tells, as to any push producer, how fast the client takes what is written;
+reading is paused and resumed at will; and there are three ways to end: `close` once all has
+been sent, `linger` where the client may still be sending, `abort` where what it has must not
+look complete.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum, auto
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IPushProducer, ITransport
+from zope.interface import implementer
+
+from mynet.http.limits import KIB
+from mynet.http.tls import TLS, is_tls, tls_of
+
+if TYPE_CHECKING:
+    from mynet.http.factory import HTTPFactory
+
+CORKED = 64 * KIB
+"""How much is joined into one write while corked."""
+
+
+class State(Enum):
+    """The course of a connection."""
+
+    OPEN = auto()
+    """Requests are read and answered."""
+    LINGERING = auto()
+    """The last response has been sent; what still comes is thrown away."""
+    CLOSING = auto()
+    """It closes once all has been sent."""
+    UPGRADED = auto()
+    """Another protocol has it."""
+    LOST = auto()
+
+
+@implementer(IPushProducer)
+class Connection(ABC):
+    """What an `HTTP1Connection` is before it knows HTTP."""
+
+    __slots__ = (
+        "_corked",
+        "_drained",
+        "_half_closed",
+        "_read_deadline",
+        "_reading_paused",
+        "_state",
+        "_tls",
+        "_write_deadline",
+        "_write_paused",
+        "client",
+        "dataReceived",
+        "factory",
+        "transport",
+    )
+
+    def __init__(
+        self, factory: HTTPFactory, client: IAddress | None, receive: Callable[[bytes], None]
+    ) -> None:
+        self.factory = factory
+        self.client: Any = client  # an IAddress, from makeConnection on
+        self.transport: Any = None
+        self.dataReceived = receive
+        self._state = State.OPEN
+        self._tls = False
+        self._reading_paused = False
+        self._half_closed = False  # the client sends no more
+        self._write_paused = False
+        self._corked: bytearray | None = None
+        self._drained: list[Deferred[None]] = []
+        # In the factory's time: when something should have arrived, or should have been taken
+        self._read_deadline = inf
+        self._write_deadline = inf
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} with {self.client}, {self._state.name.lower()}>"
+
+    @property
+    def server(self) -> IAddress:
+        """The address at which the client arrived."""
+        address: IAddress = self.transport.getHost()
+        return address
+
+    @property
+    def scheme(self) -> str:
+        """Of the URLs that lead here."""
+        return "https" if self._tls else "http"
+
+    @property
+    def tls(self) -> TLS | None:
+        """What the TLS handshake settled; None without TLS."""
+        return tls_of(self.transport) if self._tls else None
+
+    # Reading
+
+    def _ignore(self, data: bytes) -> None:
+        self.factory.stats.bytes_received += len(data)
+
+    def _deafen(self) -> None:
+        """Nothing that still comes can be understood."""
+        self.dataReceived = self._ignore
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self._state is State.OPEN:
+            self._reading_paused = True
+            self.transport.pauseProducing()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._half_closed and self._state is not State.LOST:
+            self._reading_paused = False
+            self.transport.resumeProducing()
+
+    # Writing
+
+    def _write(self, data: bytes) -> None:
+        self.factory.stats.bytes_sent += len(data)
+        if self._corked is None:
+            self.transport.write(data)
+            return
+        self._corked += data
+        if len(self._corked) > CORKED:
+            self._uncork()
+            self._cork()
+
+    def _cork(self) -> None:
+        """Join what is written until `_uncork`."""
+        self._corked = bytearray()
+
+    def _uncork(self) -> None:
+        corked, self._corked = self._corked, None
+        if corked:
+            self.transport.write(bytes(corked))
+
+    def _wait_until_drained(self) -> Deferred[None] | None:
+        """A Deferred that fires when the client has taken enough; None if it has."""
+        if not self._write_paused:
+            return None
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        return drained
+
+    # Ending
+
+    def _close(self) -> None:
+        self._leave(State.CLOSING)
+        self._read_deadline = inf
+        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
+        self.transport.loseConnection()
+
+    def _linger(self) -> None:
+        """Close our side, and read on for a while.
+
+        Closing both at once would reset the connection, and might take the response
+        from a client that still sends (RFC 9112 section 9.6).
+        """
+        if self._tls or self._half_closed or not hasattr(self.transport, "loseWriteConnection"):
+            self._close()
+            return
+        self._leave(State.LINGERING)
+        self._resume_reading()
+        self.transport.loseWriteConnection()
+        self._read_deadline = self.factory.now + self.factory.limits.linger_timeout
+
+    def _leave(self, state: State) -> None:
+        if self._state is State.OPEN:
+            self._uncork()
+            self._deafen()
+            self.transport.unregisterProducer()
+        self._state = state
+
+    def abort(self) -> None:
+        """Cut the connection off. What is in progress is cancelled, and logged as cut."""
+        self.transport.abortConnection()
+
+    @abstractmethod
+    def drain(self) -> None:
+        """Close if idle; a request in progress is answered first, and told so."""
+
+    @abstractmethod
+    def check_deadlines(self, now: float) -> None:
+        """Act upon what should have happened by now; called by the factory's sweep."""
+
+    # IProtocol, in part
+
+    def makeConnection(self, transport: ITransport) -> None:
+        self.transport = transport
+        self._tls = is_tls(transport)
+        if self.client is None:
+            self.client = transport.getPeer()
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+        self.factory.connected(self)
+        self._read_deadline = self.factory.now + self.factory.limits.header_timeout
+
+    def _lost(self) -> None:
+        """The connection is over: let go of everything."""
+        self._state = State.LOST
+        self.dataReceived = _drop
+        self._corked = None
+        self._drained.clear()
+        self._read_deadline = self._write_deadline = inf
+        self.factory.disconnected(self)
+
+    # IPushProducer: the transport tells how fast the client takes what is written
+
+    def pauseProducing(self) -> None:
+        self._write_paused = True
+        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
+
+    def resumeProducing(self) -> None:
+        self._write_paused = False
+        self._write_deadline = inf
+        drained, self._drained = self._drained, []
+        for waiting in drained:
+            waiting.callback(None)
+
+    def stopProducing(self) -> None:
+        """The connection is gone; connectionLost follows."""
+        self._write_deadline = inf
+
+
+def _drop(data: bytes) -> None:
+    """What a transport delivers after all."""
