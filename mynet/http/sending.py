@@ -32,19 +32,27 @@ async def send_body(sink: Sink, body: Body) -> None:
         Exception: What the body raises; TypeError for what is no body, or gives no bytes.
     """
     try:
-        if isinstance(body, bytes):
-            await _send_pieces(sink, _slices(body))
-        elif isinstance(body, AsyncIterable):
-            async for piece in body:
-                await _send_piece(sink, piece)
-        elif IBodyProducer.providedBy(body):
-            await _send_produced(sink, body)
-        elif hasattr(body, "read"):
-            await _send_pieces(sink, _read(cast(BinaryIO, body)))
-        else:
-            await _send_pieces(sink, body)
-    finally:
+        await _send_any(sink, body)
+    except GeneratorExit:  # nobody will ever resume this: nothing more can be awaited
+        raise
+    except BaseException:
         await close_body(body)
+        raise
+    await close_body(body)
+
+
+async def _send_any(sink: Sink, body: Body) -> None:
+    if isinstance(body, bytes):
+        await _send_pieces(sink, _slices(body))
+    elif isinstance(body, AsyncIterable):
+        async for piece in body:
+            await _send_piece(sink, piece)
+    elif IBodyProducer.providedBy(body):
+        await _send_produced(sink, body)
+    elif hasattr(body, "read"):
+        await _send_pieces(sink, _read(cast(BinaryIO, body)))
+    else:
+        await _send_pieces(sink, body)
 
 
 async def close_body(body: Body) -> None:
