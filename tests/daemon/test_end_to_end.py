@@ -1,0 +1,443 @@
+"""The daemon in processes of its own: under twistd, twist and `python -m mynet`, with sockets."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+from tests.child import PACKAGE
+
+TWISTD = "from twisted.scripts.twistd import run; run()"
+FOREGROUND = {
+    "twistd": ["-c", TWISTD, "-n", "mynet"],
+    "twist": ["-m", "twisted", "--log-format=text", "mynet"],
+    "module": ["-m", "mynet"],
+}
+DAEMON = ["-c", TWISTD, "mynet"]
+
+DEADLINE = 30
+"""Seconds after which a process that hangs is killed, and its test fails."""
+
+ANYWHERE = "--listen=tcp:0:interface=127.0.0.1"
+
+APP = """
+import os
+from mynet import App
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+app = App()
+
+@app.get("/")
+def index(request):
+    return "Hello, World!"
+
+@app.get("/error")
+def error(request):
+    raise RuntimeError("a bug")
+
+@app.post("/upload")
+async def upload(request):
+    return f"{len(await request.read())} bytes"
+
+class Unable:
+    def __call__(self, request): ...
+    async def start(self):
+        later = Deferred()
+        reactor.callLater(0, later.callback, None)
+        await later
+        raise RuntimeError("no database")
+
+unable = Unable()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The current directory of the daemons, with an application."""
+    (tmp_path / "hello.py").write_text(APP)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory):
+    """A folder for sys.path where twistd finds mynet, as it does where that is installed."""
+    folder = tmp_path_factory.mktemp("path")
+    if not (PACKAGE.parent / "twisted" / "plugins" / "mynet_plugin.py").exists():
+        source = Path(__file__).parents[2] / "twisted_plugins" / "mynet_plugin.py"
+        (folder / "twisted" / "plugins").mkdir(parents=True)
+        (folder / "twisted" / "plugins" / source.name).write_text(source.read_text())
+    return folder
+
+
+@pytest.fixture
+def environment(plugins):
+    path = os.pathsep.join([str(PACKAGE.parent), str(plugins)])
+    return os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+class Running:
+    """A server in the foreground, and what it logs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.log = ""
+        self.port = 0
+
+    def read_until(self, pattern: str) -> re.Match[str]:
+        """Read the log up to a line in which this is found."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.log += line
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"{pattern!r} is not in the log:\n{self.log}")
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+
+    def get(self, target: str) -> tuple[int, str]:
+        connection = self.connect()
+        connection.request("GET", target)
+        response = connection.getresponse()
+        body = response.read().decode()
+        connection.close()
+        return response.status, body
+
+    def signal(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def end(self) -> int:
+        """Wait for its end: its exit status."""
+        assert self.process.stdout is not None
+        self.log += self.process.stdout.read()
+        return self.process.wait()
+
+
+@pytest.fixture
+def launch(folder, environment):
+    """Start a server in the foreground; it is there when it listens."""
+
+    @contextmanager
+    def launched(*arguments: str, how: str = "module", stderr: int = subprocess.STDOUT):
+        process = subprocess.Popen(
+            [sys.executable, *FOREGROUND[how], *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+        deadline = Timer(DEADLINE, process.kill)
+        deadline.start()
+        try:
+            yield Running(process)
+        finally:
+            deadline.cancel()
+            process.kill()
+            process.communicate()
+
+    return launched
+
+
+@pytest.fixture
+def serve(launch):
+    """Start a server in the foreground; it is there when it listens on a port."""
+
+    @contextmanager
+    def serving(*arguments: str, how: str = "module") -> Iterator[Running]:
+        with launch(ANYWHERE, *arguments, how=how) as running:
+            running.port = int(running.read_until(r"Serving .* on http://127.0.0.1:(\d+)/")[1])
+            yield running
+
+    return serving
+
+
+@pytest.fixture
+def run(folder, environment):
+    """Run a server that ends by itself."""
+
+    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+
+    return ran
+
+
+# Serving
+
+
+@pytest.mark.parametrize("how", FOREGROUND)
+def test_serves(serve, folder, how):
+    """An application is served by each of the three commands; told to end, it ends well."""
+    with serve("--app=hello:app", how=how) as running:
+        assert running.get("/") == (200, "Hello, World!")
+        assert (folder / "twistd.pid").exists() is (how == "twistd")
+        running.signal()
+        assert running.end() == 0
+    assert "Traceback" not in running.log
+    assert not (folder / "twistd.pid").exists()
+
+
+def test_serves_the_demo(serve):
+    """Without options there is a page worth looking at."""
+    with serve() as running:
+        status, body = running.get("/")
+    assert status == 200
+    assert "<html" in body
+
+
+def test_debug(serve):
+    """In debug mode the browser shows what went wrong; else it does not."""
+    with serve("--app=hello:app") as running:
+        status, body = running.get("/error")
+        assert status == 500
+        assert "a bug" not in body
+    with serve("--app=hello:app", "--debug") as running:
+        status, body = running.get("/error")
+        assert status == 500
+        assert "a bug" in body
+
+
+def test_access_log(serve, folder):
+    """Each response has its line in the log when the server has ended."""
+    with serve("--app=hello:app", "--access-log=access.log") as running:
+        running.get("/")
+        running.get("/none")
+        running.signal()
+        assert running.end() == 0
+    first, second = (folder / "access.log").read_text().splitlines()
+    assert re.fullmatch(r'127\.0\.0\.1 - - \[.+ \+0000\] "GET / HTTP/1\.1" 200 13 "-" "-"', first)
+    assert '"GET /none HTTP/1.1" 404 ' in second
+
+
+def test_access_log_on_stdout(launch):
+    """With `-` its lines go to stdout, apart from the server's own log."""
+    with launch(ANYWHERE, "--app=hello:app", "--access-log=-", stderr=subprocess.PIPE) as running:
+        process = running.process
+        for line in process.stderr:
+            if found := re.search(r"Serving .* on http://127.0.0.1:(\d+)/", line):
+                running.port = int(found[1])
+                break
+        running.get("/")
+        running.signal()
+        assert running.end() == 0
+        assert re.fullmatch(r'127\.0\.0\.1 - - .* "GET / HTTP/1\.1" 200 13 .*\n', running.log)
+
+
+def test_unix_socket(launch, folder):
+    """A UNIX socket is there while the server is, with the mode that was asked for."""
+    path = folder / "mynet.sock"
+    with launch("--app=hello:app", f"--listen=unix:{path}:mode=660") as running:
+        running.read_until(re.escape(f"Serving hello:app on unix:{path}"))
+        assert path.stat().st_mode & 0o777 == 0o660
+        assert get_unix(path) == b"Hello, World!"
+        running.signal()
+        assert running.end() == 0
+    assert not path.exists()
+
+
+def get_unix(path: Path) -> bytes:
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(DEADLINE)
+    connection.sock.connect(str(path))
+    connection.request("GET", "/")
+    body = connection.getresponse().read()
+    connection.close()
+    return body
+
+
+# Ending
+
+
+def begin_upload(running: Running) -> http.client.HTTPConnection:
+    """A request whose handler waits for the second half of its body."""
+    connection = running.connect()
+    connection.putrequest("POST", "/upload")
+    connection.putheader("Content-Length", "10")
+    connection.putheader("Expect", "100-continue")
+    connection.endheaders()
+    assert connection.sock is not None
+    assert connection.sock.recv(25, socket.MSG_WAITALL) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.send(b"hello")
+    return connection
+
+
+def wait_for_refusal(port: int) -> None:
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            return
+
+
+def test_drains(serve):
+    """Told to end it accepts nobody new, and finishes what it has begun."""
+    with serve("--app=hello:app") as running:
+        connection = begin_upload(running)
+        running.signal()
+        wait_for_refusal(running.port)
+        connection.send(b"world")
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"10 bytes")
+        assert response.getheader("Connection") == "close"
+        assert running.end() == 0
+
+
+def test_does_not_drain_for_ever(serve):
+    """A client that does not finish is cut off when its time is over."""
+    with serve("--app=hello:app", "--drain=0") as running:
+        connection = begin_upload(running)
+        running.signal()
+        assert running.end() == 0
+        with pytest.raises((http.client.BadStatusLine, ConnectionError)):
+            connection.getresponse()
+
+
+@pytest.mark.parametrize("how", FOREGROUND)
+def test_second_signal(serve, how):
+    """Told a second time it ends at once, and in good order but for that."""
+    with serve("--app=hello:app", "--drain=1000", how=how) as running:
+        connection = begin_upload(running)
+        running.signal()
+        running.read_until("SIGTERM: draining")
+        running.signal()
+        assert running.end() == 0
+        connection.close()
+    assert "SIGTERM again: what is left is cut off" in running.log
+    assert "Traceback" not in running.log
+
+
+# In the background
+
+
+def test_daemon(run, folder):
+    """As a daemon it listens when the command returns, and its pid is in a file until it ends."""
+    path = folder / "mynet.sock"
+    arguments = ["--app=hello:app", f"--listen=unix:{path}", "--access-log=access.log"]
+    started = run(*DAEMON, *arguments)
+    assert (started.returncode, started.stdout, started.stderr) == (0, "", "")
+    pid = int((folder / "twistd.pid").read_text())
+    process = os.pidfd_open(pid)
+    try:
+        assert get_unix(path) == b"Hello, World!"
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        ended, _, _ = select.select([process], [], [], DEADLINE)
+        assert ended
+    finally:
+        if not select.select([process], [], [], 0)[0]:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        os.close(process)
+    assert not (folder / "twistd.pid").exists()
+    assert not path.exists()
+    assert '"GET / HTTP/1.1" 200 13' in (folder / "access.log").read_text()
+    assert "Traceback" not in (folder / "twistd.log").read_text()
+
+
+def test_daemon_on_a_port_in_use(run, folder):
+    """A daemon that cannot listen tells that to whoever started it, and leaves nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        failed = run(*DAEMON, f"--listen={where}")
+    assert failed.returncode == 1
+    assert f"cannot listen on {where}: Address already in use" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    log = (folder / "twistd.log").read_text()
+    assert f"mynet cannot start: cannot listen on {where}: Address already in use" in log
+    assert "Traceback" not in log
+    assert not (folder / "twistd.pid").exists()
+
+
+def test_daemon_that_cannot_log(run):
+    """A daemon has no stdout to log to."""
+    failed = run(*DAEMON, "--access-log=-")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("mynet: --access-log -: a daemon has no stdout")
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("how", FOREGROUND)
+def test_port_in_use(run, folder, how):
+    """A port in use is one line, and what was open before is closed again."""
+    path = folder / "mynet.sock"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        failed = run(*FOREGROUND[how], f"--listen=unix:{path}", f"--listen={where}")
+    assert failed.returncode == 1
+    told = [line for line in failed.stderr.splitlines() if where in line]
+    assert told[-1].endswith(f"cannot listen on {where}: Address already in use")
+    assert len(told) == (2 if how == "twist" else 1)  # twist has not begun to log, and shows it
+    assert "Traceback" not in failed.stdout + failed.stderr
+    assert list(folder.glob("*.sock*")) == []
+    assert not (folder / "twistd.pid").exists()
+
+
+WRONG = {
+    "--nonsense": "option --nonsense not recognized (--help tells the options)",
+    "hello:app": "unexpected argument 'hello:app' (--help tells the options)",
+    "--drain=soon": "--drain is a number of seconds, not 'soon' (--help tells the options)",
+    "--app=hello": "--app is MODULE:ATTRIBUTE, such as hello:app, not 'hello'",
+    "--app=hello:ap": "--app hello:ap: there is no 'ap' in hello.py; did you mean app?",
+    "--listen=nonsense:80": "--listen nonsense:80: Unknown endpoint type: 'nonsense'",
+    "--access-log=no/a.log": "--access-log no/a.log: No such file or directory",
+}
+
+
+@pytest.mark.parametrize("how", ["daemon", "module"])
+@pytest.mark.parametrize("argument", WRONG)
+def test_mistakes(run, folder, argument, how):
+    """A mistake is one line on stderr, and a status that is not 0."""
+    failed = run(*(DAEMON if how == "daemon" else FOREGROUND[how]), argument)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == f"mynet: {WRONG[argument]}\n"
+    assert not (folder / "twistd.pid").exists()
+
+
+@pytest.mark.parametrize("how", FOREGROUND)
+def test_handler_cannot_start(run, folder, how):
+    """A handler that cannot start ends the process: with its traceback, and status 1."""
+    failed = run(*FOREGROUND[how], ANYWHERE, "--app=hello:unable")
+    assert failed.returncode == 1
+    logged = failed.stdout + failed.stderr
+    assert "mynet cannot start hello:unable" in logged
+    assert "RuntimeError: no database" in logged
+    assert "Serving" not in logged
+    assert not (folder / "twistd.pid").exists()
+
+
+def test_help(run):
+    """The help says how the command that shows it is used."""
+    assert run("-m", "mynet", "--help").stdout.startswith("Usage: python -m mynet [options]\n")
+    shown = run("-c", TWISTD, "mynet", "--help").stdout
+    assert shown.startswith("Usage: twistd [options] mynet [options]\n")
+
+
+def test_twistd_lists_it(run):
+    """Twistd's own help knows it, without loading it."""
+    shown = run("-v", "-c", TWISTD, "--help")
+    assert re.search(r"\n +mynet +An event-driven web server\.\n", shown.stdout)
+    assert "import 'mynet.daemon" not in shown.stderr

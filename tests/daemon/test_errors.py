@@ -1,0 +1,19 @@
+"""The daemon's one error for its operator."""
+
+from __future__ import annotations
+
+import traceback
+
+from mynet.daemon.errors import CannotStart
+
+
+def test_one_line():
+    """Whatever the system had to say, the operator reads one line."""
+    assert str(CannotStart("no such\n  file")) == "no such file"
+
+
+def test_short_name():
+    """What fails in a daemon reaches its parent in 100 bytes: the reason is among them."""
+    error = CannotStart("cannot listen on tcp:8080:interface=127.0.0.1: Address already in use")
+    line = f"1 {traceback.format_exception_only(error)[-1].strip()}"
+    assert line[:100].endswith("Address already in use")

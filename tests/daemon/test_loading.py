@@ -1,0 +1,137 @@
+"""From `--app MODULE:ATTRIBUTE` to a handler, or to one line that says why not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from mynet.daemon.errors import CannotStart
+from mynet.daemon.loading import load_handler
+
+HELLO = """
+class Site:
+    def __call__(self, request):
+        return request
+    def takes_two(self, scope, receive):
+        return scope
+
+def handler(request): ...
+def asgi(scope, receive, send): ...
+
+class holder:
+    site = Site()
+
+site = Site()
+words = {}
+native = [].append
+"""
+
+BROKEN = {
+    "raises": ("x = 1\nraise RuntimeError('no\\n database')", "RuntimeError: no database", 2),
+    "raises_deeper": (
+        "import json\ndef read():\n    return json.loads('')\nread()",
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+        3,
+    ),
+    "lacks": ("\n\nimport not_there", "ModuleNotFoundError: No module named 'not_there'", 3),
+    "lacks_name": (
+        "from os import not_there",
+        f"ImportError: cannot import name 'not_there' from 'os' ({os.__file__})",
+        1,
+    ),
+    "misspelt": ("x = (\n", "SyntaxError: '(' was never closed", 1),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The current directory, with modules that are forgotten afterwards."""
+    (tmp_path / "hello.py").write_text(HELLO)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text("")
+    (tmp_path / "shop" / "web.py").write_text("def site(request): ...")
+    for name, (code, _, _) in BROKEN.items():
+        (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "name", ["hello:handler", "hello:site", "hello:holder.site", "hello:native", "shop.web:site"]
+)
+def test_found(name):
+    """A handler is found in a module or package here, or deeper inside what is there."""
+    module, _, path = name.partition(":")
+    handler = load_handler(name)
+    expected: object = sys.modules[module]
+    for part in path.split("."):
+        expected = getattr(expected, part)
+    assert handler is expected
+
+
+def test_current_directory_comes_first(folder):
+    """The application that lies here is served, not one of its name installed elsewhere."""
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "hello.py").write_text("")
+    sys.path.insert(0, str(elsewhere))
+    load_handler("hello:handler")
+    assert Path(str(sys.modules["hello"].__file__)).parent == folder
+
+
+def test_path_is_not_filled(folder):
+    """To look here is said once, however often an application is loaded."""
+    load_handler("hello:handler")
+    load_handler("hello:site")
+    assert sys.path.count(str(folder)) == 1
+
+
+WRONG = {
+    "hello": "--app is MODULE:ATTRIBUTE, such as hello:app, not 'hello'",
+    ":app": "--app is MODULE:ATTRIBUTE, such as hello:app, not ':app'",
+    "hello:": "--app is MODULE:ATTRIBUTE, such as hello:app, not 'hello:'",
+    "helo:app": "there is no module helo in {here} or on sys.path",
+    "shop.wob:site": "there is no module shop.wob in {here} or on sys.path",
+    "no.such:app": "there is no module no.such in {here} or on sys.path",
+    "hello.py:site": "there is no module hello.py in {here} or on sys.path; for a file hello.py "
+    "say hello",
+    "hello:zzz": "--app hello:zzz: there is no 'zzz' in hello.py",
+    "hello:handlr": "--app hello:handlr: there is no 'handlr' in hello.py; did you mean handler?",
+    "hello:site.zzz": "--app hello:site.zzz: there is no 'zzz' in Site",
+    "hello:site..zzz": "--app hello:site..zzz: there is no '' in Site",
+    "hello:words": "--app hello:words is no handler but of type dict",
+    "hello:Site": "--app hello:Site is no handler but a class; name an instance of it",
+    "hello:asgi": "--app hello:asgi is no handler: it cannot be called with a request alone",
+    "hello:site.takes_two": "--app hello:site.takes_two is no handler: it cannot be called with a "
+    "request alone",
+    "..:x": "--app is MODULE:ATTRIBUTE, such as hello:app, not '..:x'",
+    "/srv/hello:x": "there is no module /srv/hello in {here} or on sys.path",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong(name, folder):
+    """A name that is wrong is told apart from one that is missing, and how to mend it."""
+    with pytest.raises(CannotStart) as caught:
+        load_handler(name)
+    assert str(caught.value) == WRONG[name].format(here=folder)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken(name):
+    """A bug in the application is told with the line of its own code that it is in."""
+    _, what, line = BROKEN[name]
+    with pytest.raises(CannotStart) as caught:
+        load_handler(f"{name}:app")
+    told = f"module {name} cannot be imported: {what} ({name}.py:{line})"
+    assert str(caught.value) == told
+    assert isinstance(caught.value.__cause__, Exception)

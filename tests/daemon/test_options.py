@@ -1,0 +1,87 @@
+"""The options of `twistd mynet`: what they say, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import pytest
+
+from mynet import __version__
+from mynet.daemon import Options
+from tests.child import run_python
+
+
+def parse(*arguments: str) -> Options:
+    options = Options()
+    options.parseOptions(arguments)
+    return options
+
+
+def test_defaults():
+    """Without options the demo site is served, to this machine only, and nothing is logged."""
+    options = parse()
+    assert options["listen"] == ["tcp:8080:interface=127.0.0.1"]
+    assert (options["app"], options["access-log"], options["debug"]) == (None, None, False)
+    assert options["drain"] == 30
+
+
+def test_all():
+    """Each option is taken in."""
+    options = parse(
+        *("--listen=tcp:80", "--listen", "unix:/run/m.sock", "--app=hello:app"),
+        *("--access-log=-", "--debug", "--drain", "2.5"),
+    )
+    assert options["listen"] == ["tcp:80", "unix:/run/m.sock"]
+    assert (options["app"], options["access-log"]) == ("hello:app", "-")
+    assert (options["debug"], options["drain"]) == (True, 2.5)
+
+
+WRONG = {
+    "--nonsense": "option --nonsense not recognized",
+    "--app": "option --app requires argument",
+    "--debug=yes": "option --debug must not have an argument",
+    "hello:app": "unexpected argument 'hello:app'",
+    "--drain=soon": "--drain is a number of seconds, not 'soon'",
+    "--drain=-1": "--drain is a number of seconds, not '-1'",
+    "--drain=nan": "--drain is a number of seconds, not 'nan'",
+    "--drain=inf": "--drain is a number of seconds, not 'inf'",
+}
+
+
+@pytest.mark.parametrize("argument", WRONG)
+def test_wrong(argument):
+    """A mistake on the command line is told in one line, which leads on to the help."""
+    with pytest.raises(SystemExit) as caught:
+        parse(argument)
+    assert caught.value.code == f"mynet: {WRONG[argument]} (--help tells the options)"
+
+
+def test_help(capsys):
+    """The help tells all options, and shows how they are used, on a terminal of 80 columns."""
+    with pytest.raises(SystemExit) as caught:
+        parse("--help")
+    shown = capsys.readouterr().out
+    assert caught.value.code in (None, 0)
+    for name in ("access-log", "app", "debug", "drain", "help", "listen", "version"):
+        assert f" --{name}" in shown
+    assert "twistd -n mynet --app hello:app" in shown
+    assert "[default: 30]" in shown
+    assert "tcp:8080:interface=127.0.0.1]" in shown
+    assert max(map(len, shown.splitlines())) <= 90
+
+
+def test_version(capsys):
+    """The version is that of mynet, with what a bug report needs beside it."""
+    with pytest.raises(SystemExit) as caught:
+        parse("--version")
+    shown = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert shown.startswith(f"mynet {__version__} (Twisted ")
+    assert "Python 3." in shown
+
+
+def test_reactor_is_left_alone():
+    """Which reactor runs is still open when the options have been read."""
+    code = (
+        "import sys; from mynet.daemon import Options; Options().parseOptions(['--app=a:b']);"
+        "print('twisted.internet.reactor' in sys.modules)"
+    )
+    assert run_python("-c", code).stdout == "False\n"
