@@ -39,7 +39,7 @@ _VERSION = re.compile(rb"HTTP/\d\.\d")
 _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
 )
-_ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"https?://([^/?#:][^/?#]*)([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
 _ORIGIN_FORM = re.compile(rb"/[!\"$-~]*")  # what llhttp accepts, without fragments
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _FIELD = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*)\r\n")
@@ -122,7 +122,7 @@ class HeadReader:
                 raise bad("A line does not end with CRLF.")
             return None
         self._check_size(data, target)
-        if target[0] != 47:  # not in origin form, "/..."
+        if target[:1] != b"/":  # not in origin form
             framing = framing._replace(host=_host_of(method, target, framing.host))
         self._validate(data, framing)
         return method, target, version, framing, fields

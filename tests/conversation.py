@@ -1,0 +1,158 @@
+"""Conversations over HTTP/1.1 in memory: what to say, and what was answered.
+
+Answers are read by h11, which is strict, and knows nothing of how mynet writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import h11
+from multidict import CIMultiDict
+from twisted.internet.defer import Deferred
+
+from mynet.http.message import Request, Response
+from mynet.testing import Wire
+
+GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
+
+
+def head(*fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"example.test") -> bytes:
+    """A request head with these fields, each a whole line without its end, after a Host."""
+    hosts = (b"Host: " + host,) if host else ()
+    return b"".join(each + b"\r\n" for each in (line, *hosts, *fields)) + b"\r\n"
+
+
+def post(*fields: bytes, body: bytes = b"") -> bytes:
+    """A POST request with these fields."""
+    return head(*fields, line=b"POST / HTTP/1.1") + body
+
+
+def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
+    """A chunked body."""
+    sent = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return sent + b"0\r\n" + trailers + b"\r\n"
+
+
+@dataclass
+class Reply:
+    """One response, as its client sees it."""
+
+    status: int
+    headers: CIMultiDict[str]
+    version: str
+    body: bytes = b""
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    interim: list[int] = field(default_factory=list)
+    """The statuses of the interim responses before it."""
+    complete: bool = False
+    """Whether its end has been seen, by the frame that its head announced."""
+
+    @property
+    def text(self) -> str:
+        """Its body, which must be UTF-8."""
+        return self.body.decode()
+
+    @property
+    def closes(self) -> bool:
+        """Whether it says that it is the last."""
+        return "close" in self.headers.get("Connection", "").lower()
+
+
+def replies(wire: Wire, *methods: str) -> list[Reply]:
+    """What has been received since the last call: an answer to each method, GET by default.
+
+    Raises:
+        AssertionError: There are fewer answers, or something is behind them.
+    """
+    data, found = wire.take(), []
+    for method in methods or ("GET",):
+        reply, data = _read(data, method, wire.closed)
+        assert reply is not None, f"no answer to {method} in {data!r}"
+        found.append(reply)
+    assert data == b"", "something follows the last answer"
+    return found
+
+
+def reply(wire: Wire, method: str = "GET") -> Reply:
+    """The one answer that has been received since the last call, which must be complete."""
+    (only,) = replies(wire, method)
+    assert only.complete, only
+    return only
+
+
+def _read(data: bytes, method: str, closed: bool) -> tuple[Reply | None, bytes]:
+    client = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
+    client.send(h11.Request(method=method, target="/", headers=[("Host", "test")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(data)
+    if closed:
+        client.receive_data(b"")
+    found, interim = None, []
+    for event in _events(client):
+        if isinstance(event, h11.InformationalResponse):
+            interim.append(event.status_code)
+        elif isinstance(event, h11.Response):
+            pairs = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]
+            version = event.http_version.decode()
+            found = Reply(event.status_code, CIMultiDict(pairs), version, interim=interim)
+        elif isinstance(event, h11.Data):
+            assert found is not None
+            found.body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            assert found is not None
+            found.trailers, found.complete = list(event.headers), True
+    rest = client.trailing_data[0] if found and found.complete else b""
+    return found, rest
+
+
+def _events(client: h11.Connection) -> Iterator[h11.Event]:
+    while True:
+        try:
+            event = client.next_event()
+        except h11.RemoteProtocolError as error:
+            if "without sending complete message body" in str(error):
+                return
+            raise
+        if isinstance(event, type | h11.ConnectionClosed):
+            return
+        yield event
+        if isinstance(event, h11.EndOfMessage):
+            return
+
+
+class Recorder:
+    """A handler that notes what it is asked, and answers with what it reads."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.bodies: list[bytes] = []
+        """Those that were read to their ends."""
+
+    @property
+    def targets(self) -> list[bytes]:
+        """What was asked for."""
+        return [request.target for request in self.requests]
+
+    async def __call__(self, request: Request) -> Response:
+        self.requests.append(request)
+        body = await request.read(None)
+        self.bodies.append(body)
+        return Response(body or request.target)
+
+
+class Waiting:
+    """A handler whose answers come when they are told to."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.answers: list[Deferred[Response]] = []
+        self.cancelled: list[bytes] = []
+        """The targets of those that were cancelled."""
+
+    def __call__(self, request: Request) -> Deferred[Response]:
+        answer: Deferred[Response] = Deferred(lambda _: self.cancelled.append(request.target))
+        self.requests.append(request)
+        self.answers.append(answer)
+        return answer
