@@ -346,7 +346,11 @@ def test_static_routes_take_one_look_up():
     ("pattern", "values", "path"),
     [
         ("/", {}, "/"),
-        ("/grüße an/{name}", {"name": "Jürgen/?#%"}, "/gr%C3%BC%C3%9Fe%20an/J%C3%BCrgen%2F%3F%23%25"),
+        (
+            "/grüße an/{name}",
+            {"name": "Jürgen/?#%"},
+            "/gr%C3%BC%C3%9Fe%20an/J%C3%BCrgen%2F%3F%23%25",
+        ),
         ("/v{n:int}.txt", {"n": 3}, "/v3.txt"),
         ("/files/{rest:path}", {"rest": "a b/c"}, "/files/a%20b/c"),
         ("/files/{rest:path}", {"rest": ""}, "/files/"),
