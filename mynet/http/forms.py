@@ -315,6 +315,7 @@ class _Multipart:
             boundary, max_header_size=PART_HEADER, max_header_count=PART_HEADERS
         )
         self._name = ""
+        self._filename: str | None = None
         self._value = bytearray()
         self._file: UploadedFile | None = None
         self._text = self._fields = self._files = 0
@@ -364,10 +365,10 @@ class _Multipart:
             if _CONTROL.search(value):
                 raise _malformed(f"Control characters in the {name} of a part")
             self._add_text(len(name) + len(value))
-        self._name = segment.name or ""
+        self._name, self._filename = segment.name or "", segment.filename
         if not self._name and not _has_name(segment):
             raise _malformed("A part has no name")
-        if segment.filename is None:
+        if self._filename is None:
             self._file = None
             self._fields += 1
             _check(self._limits.fields, self._fields, "text fields")
@@ -396,7 +397,7 @@ class _Multipart:
             except UnicodeDecodeError:
                 raise _malformed("A text field is not UTF-8") from None
             self._value.clear()
-        elif self._file.filename or self._file.size:
+        elif self._filename or self._file.size:
             self._form.add(self._name, self._file)
 
 
