@@ -204,8 +204,9 @@ class RequestBody:
         protocol wanted no more of it. What it has not got is left for a later reader.
 
         Returns:
-            A Deferred that fires with None after `connectionLost`, or fails with what
-            the protocol raised; cancelling it ends the delivery.
+            A Deferred that fires with None after `connectionLost`. It fails with what the
+            protocol raised, and with the `HTTPError` of a body that breaks a rule, so that
+            a handler which waits for it answers with that. Cancelling it ends the delivery.
         """
         delivery = _Delivery(self._interrupt)
         protocol.makeConnection(cast(ITransport, delivery))
@@ -226,7 +227,7 @@ class RequestBody:
             reason = ConnectionDone()
         except Exception as error:
             reason = ConnectionLost(str(error))
-            if error is not self._error:
+            if error is not self._error or isinstance(error, HTTPError):
                 raise
         finally:
             delivery.stopped = True

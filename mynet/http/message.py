@@ -26,6 +26,7 @@ from hyperlink import URL
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.logger import Logger
 from twisted.web.iweb import IBodyProducer
 
 from mynet.http.body import READ_LIMIT, RequestBody
@@ -51,6 +52,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+log = Logger()
+
 Body = bytes | Iterable[bytes] | AsyncIterable[bytes] | BinaryIO | IBodyProducer
 """What a response may carry. All but bytes are streamed, and wait for slow clients."""
 
@@ -75,6 +78,7 @@ class Request:
         "_state",
         "body",
         "exchange",
+        "finished",
         "method",
         "path_params",
         "query_string",
@@ -121,6 +125,8 @@ class Request:
         the paths of links. `path` and `raw_path` are what is left."""
         self.path_params: dict[str, Any] = {}
         """What a route's pattern took from the path."""
+        self.finished = False
+        """Whether the exchange is over: the response sent, or the client gone."""
         self._path: str | None = None
         self._headers: CIMultiDictProxy[str] | None = None
         self._query: MultiDictProxy[str] | None = None
@@ -293,10 +299,10 @@ class Request:
     def disconnected(self) -> Deferred[None]:
         """A new Deferred that fires if the client goes before it has its response.
 
-        It never fires otherwise. A handler that just waits needs it not: what it
-        waits for is cancelled.
+        It never fires otherwise, but at once when the exchange is over. A handler that
+        just waits needs it not: what it waits for is cancelled.
         """
-        return self.exchange.disconnected()
+        return succeed(None) if self.finished else self.exchange.disconnected()
 
     def early_hints(self, *links: str) -> None:
         """Tell the client what it will need, before the response (103, RFC 8297).
@@ -304,8 +310,9 @@ class Request:
         Args:
             links: Values of Link fields: `</style.css>; rel=preload; as=style`.
         """
-        fields = [(b"link", link.encode("latin-1")) for link in links]
-        self.exchange.send_informational(103, fields)
+        if not self.finished:
+            fields = [(b"link", link.encode("latin-1")) for link in links]
+            self.exchange.send_informational(103, fields)
 
     def mount(self, length: int) -> None:
         """For routers: move so many bytes from the front of `raw_path` to `root_path`."""
@@ -314,16 +321,26 @@ class Request:
         self._path = None
 
     def on_finish(self, call: Callable[[], object]) -> None:
-        """Call this, last first, when the exchange is over, however it ended."""
-        if self._finishers is None:
-            self._finishers = []
-        self._finishers.append(call)
+        """Call this, last first, when the exchange is over, however it ended.
+
+        It is called at once if that is so already.
+        """
+        if self.finished:
+            call()
+        elif self._finishers is None:
+            self._finishers = [call]
+        else:
+            self._finishers.append(call)
 
     def finish(self) -> None:
         """For protocols: the exchange is over."""
+        self.finished = True
         finishers, self._finishers = self._finishers, None
         for call in reversed(finishers or ()):
-            call()
+            try:
+                call()
+            except Exception:
+                log.failure("{call} failed when {request} was over", call=call, request=self)
 
 
 class Response:

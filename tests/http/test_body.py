@@ -395,6 +395,16 @@ def test_broken_body_is_a_lost_connection(body, receiver):
     assert receiver.chunks == [b"one"]
     assert receiver.ended_by(ConnectionLost)
     assert "Too slow" in str(receiver.reason.value)
+    with pytest.raises(HTTPError, match="408"):
+        result_of(delivered)
+
+
+def test_delivery_to_the_end_of_the_client(body, receiver):
+    """A client that goes is told to the protocol, and to nobody else: there is none to answer."""
+    delivered = body.deliver(receiver)
+    body.feed(b"one")
+    body.fail(ClientGone())
+    assert receiver.ended_by(ConnectionLost)
     assert result_of(delivered) is None
 
 
