@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IProtocolFactory,
+    IProtocolNegotiationFactory,
     IReactorTime,
 )
 from twisted.logger import Logger
@@ -77,7 +78,7 @@ class Stats:
         """Deadlines that passed, but for those of idle connections."""
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, IProtocolNegotiationFactory)
 class HTTPFactory:
     """Serves a handler over HTTP on any stream transport."""
 
@@ -243,6 +244,12 @@ class HTTPFactory:
         most = limits.connections_per_address
         address = None if most is None else countable(client)
         return most is not None and address is not None and self._per_address[address] >= most
+
+    # IProtocolNegotiationFactory
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """For TLS (ALPN): without it, Twisted turns away whoever asks for a protocol."""
+        return [b"http/1.1", b"http/1.0"]
 
 
 def countable(client: IAddress | None) -> str | None:
