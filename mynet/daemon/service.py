@@ -5,7 +5,7 @@ tell whoever called it that one is in use. Clients wait in their queues until `h
 is done, which is called once the reactor runs. When that fails the process ends, with status 1.
 
 On the way down no port listens any more; what is in flight has its time to finish; then comes
-`handler.stop()`, and the access log is written out.
+`handler.stop()`. The access log is written out last of all, when no connection is left.
 """
 
 from __future__ import annotations
@@ -68,7 +68,6 @@ class Server(Service):
         listeners: Where.
         name: What is served, for the log.
         drain: Seconds that requests have to finish in when it is stopped.
-        access_log: To be closed in the end.
         failed: Called if it stops the reactor because it could not start.
     """
 
@@ -80,7 +79,6 @@ class Server(Service):
         *,
         name: str,
         drain: float = DEFAULT_DRAIN,
-        access_log: AccessLog | None = None,
         failed: Callable[[], object] = bool,
     ) -> None:
         self._reactor = reactor
@@ -88,7 +86,6 @@ class Server(Service):
         self._listeners = listeners
         self._served = name
         self._drain = drain
-        self._access_log = access_log
         self._on_failure = failed
         self._ports: list[IListeningPort] = []
         self._opening: list[Deferred[IListeningPort]] = []
@@ -189,17 +186,13 @@ class Server(Service):
             self._stopping.cancel()
 
     async def _stop(self) -> None:
-        try:
-            if self._starting is not None:
-                self._starting.cancel()
-            for port in self._ports:
-                await maybeDeferred(port.stopListening)
-            if self._started:
-                await self._factory.drain(self._drain)
-                await self._stop_handler()
-        finally:
-            if self._access_log is not None:
-                self._access_log.close()
+        if self._starting is not None:
+            self._starting.cancel()
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+        if self._started:
+            await self._factory.drain(self._drain)
+            await self._stop_handler()
 
     async def _stop_handler(self) -> None:
         stopping = self._run(_call(self._factory.handler, "stop"))
@@ -231,7 +224,8 @@ def make_server(reactor: Reactor, options: Options) -> Server:
         CannotStart: It cannot be.
     """
     exit_status = ExitStatus()
-    setDebugging(bool(options["debug"]))
+    if options["debug"]:
+        setDebugging(True)
     listeners = [Listener(reactor, description) for description in options["listen"]]
     handler = load_handler(options["app"]) if options["app"] else demo_site()
     if options["debug"] and isinstance(handler, App):
@@ -243,7 +237,6 @@ def make_server(reactor: Reactor, options: Options) -> Server:
         listeners,
         name=options["app"] or DEMO,
         drain=options["drain"],
-        access_log=access_log,
         failed=exit_status.failed,
     )
 
@@ -254,4 +247,6 @@ def _access_log(reactor: Reactor, options: Options) -> AccessLog | None:
         return None
     if path == "-" and options.parent is not None and options.parent.get("nodaemon") == 0:
         raise CannotStart("--access-log -: a daemon has no stdout; name a file, or use twistd -n")
-    return AccessLog(open_access_log(path), reactor)
+    access_log = AccessLog(open_access_log(path), reactor)
+    reactor.addSystemEventTrigger("after", "shutdown", access_log.close)
+    return access_log

@@ -317,9 +317,10 @@ def test_does_not_drain_for_ever(serve):
 
 
 @pytest.mark.parametrize("how", FOREGROUND)
-def test_second_signal(serve, how):
+def test_second_signal(serve, folder, how):
     """Told a second time it ends at once, and in good order but for that."""
-    with serve("--app=hello:app", "--drain=1000", how=how) as running:
+    options = ["--app=hello:app", "--drain=1000", "--access-log=access.log"]
+    with serve(*options, how=how) as running:
         connection = begin_upload(running)
         running.signal()
         running.read_until("SIGTERM: draining")
@@ -327,6 +328,7 @@ def test_second_signal(serve, how):
         assert running.end() == 0
         connection.close()
     assert "SIGTERM again: what is left is cut off" in running.log
+    assert '"POST /upload HTTP/1.1" 499 0 ' in (folder / "access.log").read_text()
     assert "Traceback" not in running.log
 
 

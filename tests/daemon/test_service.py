@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -19,8 +21,9 @@ from mynet.daemon import Options, makeService, service
 from mynet.daemon.access_log import AccessLog
 from mynet.daemon.errors import CannotStart
 from mynet.daemon.listening import Listener
+from mynet.daemon.options import DEFAULT_DRAIN
 from mynet.daemon.service import STOP_TIMEOUT, Server, make_server
-from mynet.http import HTTPFactory
+from mynet.http import Access, HTTPFactory
 from mynet.testing import result_of
 
 
@@ -119,16 +122,6 @@ class DrainingFactory(HTTPFactory):
         return self.draining_done
 
 
-class FakeLog(AccessLog):
-    """An access log that is only closed."""
-
-    def __init__(self, course: list[str]) -> None:
-        self.course = course
-
-    def close(self) -> None:
-        self.course.append("log")
-
-
 class Life:
     """A server, and the course that its life takes."""
 
@@ -149,7 +142,6 @@ class Life:
             self.listeners,
             name="hello:app",
             drain=7,
-            access_log=FakeLog(self.course),
             failed=lambda: self.course.append("failed"),
         )
 
@@ -274,7 +266,7 @@ def test_handler_cannot_start(life, events, error):
     assert life.take() == ["listen", "hold", "start", "failed", "reactor stops"]
     assert events == [("critical", "mynet cannot start hello:app")]
     assert result_of(life.server.stopService()) is None
-    assert life.take() == ["close", "log"]
+    assert life.take() == ["close"]
 
 
 def test_handler_cannot_start_at_once(life):
@@ -288,7 +280,7 @@ def test_handler_cannot_start_at_once(life):
 
 
 def test_down(life):
-    """No new clients, then what is in flight, then the handler, then the log."""
+    """No new clients, then what is in flight, then the handler."""
     life.begin()
     life.take()
     life.port.closing = Deferred()
@@ -301,7 +293,6 @@ def test_down(life):
     assert life.take() == ["stop"]
     assert not stopping.called
     life.handler.stopping.callback(None)
-    assert life.take() == ["log"]
     assert result_of(stopping) is None
     assert life.reactor.getDelayedCalls() == []
 
@@ -314,7 +305,6 @@ def test_handler_does_not_stop(life, events):
     life.factory.draining_done.callback(None)
     life.reactor.advance(STOP_TIMEOUT)
     assert result_of(stopping) is None
-    assert life.take()[-1] == "log"
     assert events[-1] == ("critical", "hello:app did not stop in good order")
 
 
@@ -325,7 +315,6 @@ def test_handler_fails_to_stop(life, events):
     stopping = life.server.stopService()
     life.factory.draining_done.callback(None)
     assert result_of(stopping) is None
-    assert life.take()[-1] == "log"
     assert events[-1] == ("critical", "hello:app did not stop in good order")
 
 
@@ -336,7 +325,7 @@ def test_stop_while_starting(life, events):
     life.begin()
     life.take()
     assert result_of(life.server.stopService()) is None
-    assert life.take() == ["close", "log"]
+    assert life.take() == ["close"]
     assert cancelled == [life.handler.starting]
     assert events == []
 
@@ -347,7 +336,7 @@ def test_stop_before_the_reactor_runs(life):
     life.server.startService()
     life.take()
     assert result_of(life.server.stopService()) is None
-    assert life.take() == ["close", "log"]
+    assert life.take() == ["close"]
 
 
 # Signals
@@ -363,13 +352,13 @@ def test_signal(life, events):
 
 
 def test_second_signal(life, events):
-    """The second ends it at once: nothing is waited for any more but the log."""
+    """The second ends it at once: nothing is waited for any more."""
     life.begin()
     stopping = life.server.stopService()
     life.take()
     life.server._signalled("SIGINT")
     assert result_of(stopping) is None
-    assert life.take() == ["log"]
+    assert life.take() == []
     assert events[-1] == ("warn", "SIGINT again: what is left is cut off")
 
 
@@ -383,7 +372,7 @@ def test_second_signal_while_the_handler_stops(life):
     life.take()
     life.server._signalled("SIGINT")
     assert result_of(stopping) is None
-    assert life.take() == ["log"]
+    assert life.take() == []
     assert cancelled == [life.handler.stopping]
 
 
@@ -428,8 +417,18 @@ def test_made_from_options(folder):
     assert [listener.description for listener in server._listeners] == ["tcp:80", "tcp:81"]
     assert isinstance(server._factory.access_log, AccessLog)
     assert (server._drain, server._served) == (3, "daemon_app:app")
-    assert (folder / "a.log").exists()
     server._factory.access_log.close()
+
+
+def test_access_log_ends_last(folder):
+    """The log has the connections too that are cut off when the reactor ends."""
+    reactor = MemoryReactorClock()
+    server = make_server(cast(service.Reactor, reactor), options_of("--access-log=a.log"))
+    assert isinstance(server._factory.access_log, AccessLog)
+    server._factory.access_log(Access(None, IPv4Address("TCP", "192.0.2.1", 5), 499, 0))
+    for call, arguments, named in reactor.triggers["after"]["shutdown"]:
+        call(*arguments, **named)
+    assert '"-" 499 0' in (folder / "a.log").read_text()
 
 
 def test_demo():
@@ -490,3 +489,18 @@ def test_daemon_without_stdout(folder):
     options.parent = cast(Any, {"nodaemon": 1})
     server = make_server(cast(service.Reactor, MemoryReactorClock()), options)
     assert isinstance(server._factory.access_log, AccessLog)
+
+
+def test_debug_of_twistd(folder):
+    """Who debugs Deferreds already goes on doing so."""
+    setDebugging(True)
+    make("--app=daemon_app:app")
+    assert getDebugging()
+
+
+def test_systemd_waits():
+    """The unit's patience is longer than all that the server waits for on its way down."""
+    unit = (Path(__file__).parents[2] / "systemd" / "mynet.service").read_text()
+    patience = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert patience
+    assert int(patience[1]) > DEFAULT_DRAIN + STOP_TIMEOUT
