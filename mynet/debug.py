@@ -8,6 +8,7 @@ easily sent on. Header fields that carry secrets are hidden for the same reason.
 from __future__ import annotations
 
 import linecache
+import os
 import re
 import sysconfig
 import traceback
@@ -16,7 +17,6 @@ from collections.abc import Iterator, Sized
 from hashlib import sha256
 from html import escape
 from itertools import islice
-from pathlib import Path
 from types import FrameType
 
 from mynet.http.message import Request, Response
@@ -51,7 +51,10 @@ _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
 }
-_LIBRARIES = (str(Path(__file__).parent), *map(sysconfig.get_path, ("stdlib", "purelib")))
+_LIBRARIES = tuple(
+    os.path.join(path, "")
+    for path in (os.path.dirname(__file__), *map(sysconfig.get_path, ("stdlib", "purelib")))
+)
 
 
 def debug_page(request: Request, error: BaseException) -> Response:

@@ -92,6 +92,8 @@ class Responder:
                     return Response(result.encode(), 200, None, _TEXT)
                 return _response(result, function)
             except Exception as error:
+                if self._error_handler_for(error) is None:
+                    raise
                 return await self.recover(request, error)
 
         return endpoint
@@ -101,6 +103,8 @@ class Responder:
             try:
                 return _response(await awaitable, function)
             except Exception as error:
+                if self._error_handler_for(error) is None:
+                    raise
                 return await self.recover(request, error)
 
         def endpoint(request: Request) -> Response | Awaitable[Response]:
@@ -112,6 +116,8 @@ class Responder:
                 if isinstance(result, Response) or not isinstance(result, Awaitable):
                     return _response(result, function)
             except Exception as error:
+                if self._error_handler_for(error) is None:
+                    raise
                 return self.recover(request, error)
             return finish(request, result)
 

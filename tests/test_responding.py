@@ -268,6 +268,7 @@ def test_error_that_nobody_answers_is_raised(responder, way, failures):
     with pytest.raises(ValueError, match="x") as caught:
         ask(responder.endpoint(in_all_ways(raising(error))[way]), "/")
     assert caught.value is error
+    assert "recover" not in [entry.name for entry in caught.traceback]  # not in the way
     assert failures == []
 
 

@@ -521,7 +521,8 @@ def error_response(error: HTTPError) -> Response:
     text = f"{error.status} {REASONS.get(error.status, 'Error')}\n"
     if error.detail:
         text += f"{error.detail}\n"
-    response = Response(text.encode(), error.status, error.headers, "text/plain; charset=utf-8")
+    headers = error.headers or None
+    response = Response(text.encode(), error.status, headers, "text/plain; charset=utf-8")
     if error.close:
         response.headers["Connection"] = "close"
     return response
