@@ -134,6 +134,7 @@ def test_batches(logged):
     logged.clock.advance(BATCH_DELAY / 2)
     logged.log(make_access())
     assert logged.lines == []
+    assert len(logged.clock.getDelayedCalls()) == 1
     logged.clock.advance(BATCH_DELAY / 2)
     assert len(logged.lines) == 2
     assert logged.clock.getDelayedCalls() == []
@@ -142,6 +143,8 @@ def test_batches(logged):
 def test_many_lines_do_not_wait(logged):
     """What waits is limited, however many requests there are, and however long."""
     logged.log(make_access(b"/" + b"x" * BATCH))
+    assert len(logged.lines) == 1
+    logged.log(make_access())
     assert len(logged.lines) == 1
     for _ in range(BATCH // 70):
         logged.log(make_access())

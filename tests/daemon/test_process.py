@@ -119,6 +119,9 @@ def test_signals(handlers):
 
 def test_signals_of_others(handlers):
     """A shell that ignores SIGINT for what runs in the background, or a debugger, keeps it."""
+    debugger = SignalReactor().sigTerm
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, debugger)
     on_signals(SignalReactor(), print)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) == debugger
