@@ -12,10 +12,22 @@ import h11
 from multidict import CIMultiDict
 from twisted.internet.defer import Deferred
 
+from mynet.http.limits import Limits
 from mynet.http.message import Request, Response
 from mynet.testing import Wire
 
 GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
+BEHIND = b"GET /behind HTTP/1.1\r\nHost: example.test\r\n\r\n"
+
+Way = tuple[bytes, int | None]
+
+WAYS: dict[str, Way] = {
+    "whole": (b"", None),
+    "bytewise": (b"", 1),
+    "followed": (BEHIND, None),
+    "followed bytewise": (BEHIND, 1),
+}
+"""How bytes arrive: what comes behind them, and how many come at a time."""
 
 
 def head(*fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"example.test") -> bytes:
@@ -66,6 +78,7 @@ def replies(wire: Wire, *methods: str) -> list[Reply]:
     Raises:
         AssertionError: There are fewer answers, or something is behind them.
     """
+    wire.advance(0)
     data, found = wire.take(), []
     for method in methods or ("GET",):
         reply, data = _read(data, method, wire.closed)
@@ -83,6 +96,8 @@ def reply(wire: Wire, method: str = "GET") -> Reply:
 
 
 def _read(data: bytes, method: str, closed: bool) -> tuple[Reply | None, bytes]:
+    if not data:
+        return None, b""
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     client.send(h11.Request(method=method, target="/", headers=[("Host", "test")]))
     client.send(h11.EndOfMessage())
@@ -156,3 +171,41 @@ class Waiting:
         self.requests.append(request)
         self.answers.append(answer)
         return answer
+
+
+def assert_refused(data: bytes, status: int, way: Way, limits: Limits | None = None) -> None:
+    """It is answered with that status; then the connection ends, and no handler hears of it."""
+    behind, size = way
+    handler = Recorder()
+    wire = Wire(handler, limits)
+    wire.send(data + behind, size)
+    assert_last(wire, status)
+    assert handler.requests == []
+
+
+def assert_last(wire: Wire, status: int) -> None:
+    """The one answer has that status, and says that it is the last; then the connection ends."""
+    answer = reply(wire)
+    assert (answer.status, answer.version) == (status, "1.1")
+    assert answer.closes
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "Date" in answer.headers
+    assert wire.closed
+    wire.send(BEHIND)
+    wire.advance(Limits().linger_timeout + 1)
+    assert wire.transport.disconnected
+    assert not wire.transport.aborted
+    assert wire.received == b""
+
+
+def assert_accepted(data: bytes, limits: Limits | None = None, size: int | None = None) -> Recorder:
+    """It is answered by the handler, and so is what comes behind it."""
+    handler = Recorder()
+    wire = Wire(handler, limits)
+    wire.send(data, size)
+    answer = reply(wire)
+    assert answer.status == 200
+    assert not answer.closes
+    wire.send(GET)
+    assert reply(wire).status == 200
+    return handler

@@ -16,7 +16,7 @@ from math import inf
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IHalfCloseableProtocol,
@@ -42,7 +42,6 @@ from mynet.http.sending import close_body, send_body
 from mynet.http.writing import (
     CLOSE_LINE,
     chunk,
-    field_lines,
     last_chunk,
     length_line,
     raw_field_lines,
@@ -81,6 +80,7 @@ class HTTP1Connection(Connection):
         "_request",
         "_searched",
         "_sent",
+        "_sent_before",
         "_status",
         "_task",
         "_upgrade",
@@ -108,7 +108,8 @@ class HTTP1Connection(Connection):
         self._status = 0  # 0 until its head has been sent
         self._chunked = False
         self._owed: int | None = None  # of its Content-Length
-        self._sent = 0  # bytes of its body
+        self._sent = 0  # bytes of its body, and how many it was when that was last looked at
+        self._sent_before = 0
 
     # Reading requests
 
@@ -232,9 +233,17 @@ class HTTP1Connection(Connection):
         self._task = result
         if self.factory.limits.handler_timeout is not None:
             self._handler_deadline = self.factory.now + self.factory.limits.handler_timeout
+        if self._half_closed:
+            self._expect_progress()
         result.addCallbacks(
             self._respond, self._failed, callbackArgs=(request,), errbackArgs=(request,)
         )
+
+    def _expect_progress(self) -> None:
+        """A client that has closed its sending side may have gone: do not work for it for ever."""
+        deadline = self.factory.now + self.factory.limits.half_closed_timeout
+        self._handler_deadline = min(self._handler_deadline, deadline)
+        self._sent_before = self._sent
 
     def _respond(self, response: Any, request: Request) -> None:
         """Send a handler's response, or what it returned instead."""
@@ -305,7 +314,7 @@ class HTTP1Connection(Connection):
             b"".join(
                 (
                     self.factory.status_and_date(error.status),
-                    field_lines(list(response.headers.items())),
+                    response_fields(response.headers).lines,
                     length_line(len(body)),
                     CLOSE_LINE,
                     b"\r\n",
@@ -328,7 +337,7 @@ class HTTP1Connection(Connection):
         if self._buffer:
             data, self._buffer = self._buffer, b""
             try:
-                self._take(incoming, *incoming.receive(data))
+                self._take(incoming, *incoming.receive(data, factory.now))
             except HTTPError:
                 self._incoming = None
                 raise
@@ -338,7 +347,7 @@ class HTTP1Connection(Connection):
         incoming = self._incoming
         assert incoming is not None
         try:
-            pieces, rest = incoming.receive(data)
+            pieces, rest = incoming.receive(data, self.factory.now)
         except (HTTPError, ClientGone) as error:
             self._body_failed(incoming, error)
             return
@@ -374,10 +383,11 @@ class HTTP1Connection(Connection):
 
     def want_body(self) -> None:
         incoming = self._incoming
-        if incoming is not None and incoming.expected and not self._status:
-            incoming.expected = False
+        if incoming is not None and incoming.expected:
             incoming.resume(self.factory.now)
-            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if not self._status:
+                incoming.expected = False
+                self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def pause_body(self) -> None:
         if self._incoming is not None and self._incoming.body is not None:
@@ -392,6 +402,8 @@ class HTTP1Connection(Connection):
     # Writing responses: the rest of Exchange
 
     def disconnected(self) -> Deferred[None]:
+        if self._state is State.LOST:
+            return succeed(None)
         gone: Deferred[None] = Deferred()
         self._gone.append(gone)
         return gone
@@ -466,8 +478,8 @@ class HTTP1Connection(Connection):
             return True
         if self._incoming is None or self._incoming.drainable:
             return False
-        # While a body streams out, that of the request may still be read.
-        return isinstance(response.body, bytes)
+        # While a body streams out, that of the request may still be read, but not asked for.
+        return self._incoming.expected or isinstance(response.body, bytes)
 
     def _stream(self, response: Response, request: Request) -> None:
         try:
@@ -479,6 +491,8 @@ class HTTP1Connection(Connection):
             self._body_sent(None, response, request)
         else:
             self._task = result
+            if self._half_closed:
+                self._expect_progress()
             result.addCallback(self._body_sent, response, request)
             result.addErrback(self._failed, request)
 
@@ -569,7 +583,8 @@ class HTTP1Connection(Connection):
                 self.factory.stats.timeouts += 1
                 self._body_failed(incoming, HTTPError(408, "The body came too slowly."))
         elif self._read_deadline <= now:
-            self._read_timed_out()
+            if not self._write_paused or self._state is not State.OPEN:
+                self._read_timed_out()
         elif self._request is None:
             self._last_head = None  # what rests holds no more than it must
         if self._write_deadline <= now:
@@ -594,7 +609,10 @@ class HTTP1Connection(Connection):
         if request is None:
             return
         if self._half_closed:
-            self.abort()
+            if self._status and self._sent > self._sent_before:
+                self._expect_progress()
+            else:
+                self.abort()
             return
         self._respond(error_response(HTTPError(503, "This took too long.")), request)
         if task is not None:
@@ -637,13 +655,13 @@ class HTTP1Connection(Connection):
                 self.transport.loseConnection()
         elif self._state is not State.OPEN:
             self._close()
-        elif self._incoming is not None:
-            self._body_failed(self._incoming, bad("The body ended early."))
-        elif self._request is not None:
-            deadline = self.factory.now + self.factory.limits.half_closed_timeout
-            self._handler_deadline = min(self._handler_deadline, deadline)
         else:
-            self._advance()
+            if self._request is not None:
+                self._expect_progress()
+            if self._incoming is not None:
+                self._body_failed(self._incoming, bad("The body ended early."))
+            else:
+                self._advance()
 
     def writeConnectionLost(self) -> None:
         """Our side is closed, as we asked."""
@@ -655,5 +673,7 @@ class HTTP1Connection(Connection):
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
-        if self._buffer:
+        if self._request is None:  # now that the client has it all, it is idle
+            self._read_deadline = self.factory.now + self.factory.limits.idle_timeout
+        if self._buffer or self._half_closed:
             self._advance()

@@ -58,7 +58,7 @@ class IncomingBody:
         self._since = now
         self._paused_at: float | None = now if expected else None
 
-    def receive(self, data: bytes) -> tuple[list[bytes], bytes]:
+    def receive(self, data: bytes, now: float) -> tuple[list[bytes], bytes]:
         """Take what has arrived.
 
         Returns:
@@ -67,7 +67,9 @@ class IncomingBody:
         Raises:
             HTTPError: It is malformed or too large. Nothing more can be read.
         """
-        self.expected = False
+        if self.expected:  # it did not wait for leave
+            self.expected = False
+            self.resume(now)
         if self._decoder is None:
             pieces, rest = [data[: self._remaining]], data[self._remaining :]
             self._remaining -= len(pieces[0])

@@ -10,6 +10,10 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+pytest.register_assert_rewrite("tests.conversation")
+
+from tests.conversation import WAYS, Way  # noqa: E402
+
 
 @implementer(ILogObserver)
 class Logged:
@@ -46,3 +50,9 @@ def logged() -> Iterator[Logged]:
     gc.collect()
     globalLogPublisher.removeObserver(observer)
     assert observer.events == []
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    """How a request arrives: at once or byte by byte, alone or with a request behind it."""
+    return WAYS[request.param]

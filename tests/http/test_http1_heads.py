@@ -9,55 +9,16 @@ import pytest
 from mynet.http.limits import Limits
 from mynet.http.reading import METHODS
 from mynet.testing import Wire
-from tests.conversation import GET, Recorder, head, post, replies, reply
-
-BEHIND = b"GET /behind HTTP/1.1\r\nHost: example.test\r\n\r\n"
-
-WAYS = {
-    "whole": (b"", None),
-    "bytewise": (b"", 1),
-    "followed": (BEHIND, None),
-    "followed bytewise": (BEHIND, 1),
-}
-
-
-@pytest.fixture(params=WAYS)
-def way(request):
-    """How a request arrives: at once or byte by byte, alone or with a request behind it."""
-    return WAYS[request.param]
-
-
-def assert_refused(data: bytes, status: int, way: tuple[bytes, int | None], limits=None) -> None:
-    """It is answered with that status; then the connection ends, and no handler hears of it."""
-    behind, size = way
-    handler = Recorder()
-    wire = Wire(handler, limits)
-    wire.send(data + behind, size)
-    answer = reply(wire)
-    assert (answer.status, answer.version) == (status, "1.1")
-    assert answer.closes
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert "Date" in answer.headers
-    assert wire.closed
-    wire.send(BEHIND)
-    wire.advance(Limits().linger_timeout + 1)
-    assert wire.transport.disconnected
-    assert not wire.transport.aborted
-    assert wire.received == b""
-    assert handler.requests == []
-
-
-def assert_accepted(data: bytes, limits: Limits | None = None, size: int | None = None) -> Recorder:
-    """It is answered by the handler, and so is what comes behind it."""
-    handler = Recorder()
-    wire = Wire(handler, limits)
-    wire.send(data, size)
-    answer = reply(wire)
-    assert answer.status == 200
-    assert not answer.closes
-    wire.send(GET)
-    assert reply(wire).status == 200
-    return handler
+from tests.conversation import (
+    GET,
+    Recorder,
+    assert_accepted,
+    assert_refused,
+    head,
+    post,
+    replies,
+    reply,
+)
 
 
 @pytest.mark.parametrize("size", [None, 1])
