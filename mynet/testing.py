@@ -394,7 +394,7 @@ class Wire:
         """
         self.clock = clock or Clock()
         if not IProtocolFactory.providedBy(served):
-            served = HTTPFactory(cast(Handler, served), limits, reactor=self.clock)
+            served = HTTPFactory(served, limits, reactor=self.clock)
         self.factory: Any = served
         self.transport = MemoryTransport(self.clock, client)
         self.protocol: Any = self.factory.buildProtocol(client)

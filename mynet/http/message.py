@@ -17,9 +17,9 @@ answered, what the handler waits for is cancelled.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
 from http.cookies import SimpleCookie
-from typing import Any, BinaryIO, TypeVar, overload
+from typing import Any, BinaryIO, Self, TypeVar, overload
 
 import msgspec
 from hyperlink import URL
@@ -378,6 +378,11 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """Itself, so that middleware may `await` whatever a handler returns."""
+        return self
+        yield
 
     @property
     def headers(self) -> CIMultiDict[str]:
