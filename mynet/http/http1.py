@@ -259,7 +259,10 @@ class HTTP1Connection(Connection):
                 raise TypeError(f"a handler must return a Response, not {kind}")
             self._send_response(response, request)
         except Exception:
-            self._failed(Failure(), request)
+            failure = Failure()
+            if isinstance(response, Response):
+                self._discard(response)
+            self._failed(failure, request)
 
     def _failed(self, failure: Failure, request: Request) -> None:
         """A handler, or the body of its response, has failed: say so, or break off."""

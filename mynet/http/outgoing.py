@@ -5,8 +5,10 @@ Sans I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import NamedTuple
+
+from twisted.web.iweb import IBodyProducer
 
 from mynet.http.limits import KIB
 from mynet.http.message import Response
@@ -63,6 +65,9 @@ def frame_response(
         ValueError, TypeError: The response is not valid.
     """
     status, lines, declared = response.status, b"", None
+    if not 200 <= status <= 599:
+        raise ValueError(f"a response has a status from 200 to 599, not {status}")
+    _check_body(response.body)
     prefix = status_and_date(status)
     if response.has_headers:
         fields = response_fields(response.headers)
@@ -95,10 +100,16 @@ def _connection_line(version: str, keep_alive: bool) -> bytes:
     return KEEP_ALIVE_LINE if version == "1.0" else b""
 
 
+def _check_body(body: object) -> None:
+    """Raises TypeError for what is no body, as far as that can be seen before it is sent."""
+    wrong = isinstance(body, str | bytearray | memoryview | Mapping)
+    known = isinstance(body, bytes | Iterable | AsyncIterable)
+    if wrong or not (known or hasattr(body, "read") or IBodyProducer.providedBy(body)):
+        raise TypeError(f"a body consists of bytes, and is no {type(body).__name__}")
+
+
 def _length(body: object, declared: int | None, bodiless: bool, status: int) -> int | None:
     """The Content-Length; None if it is not known, or not to be told."""
-    if isinstance(body, str):
-        raise TypeError("a body consists of bytes, not str")
     if bodiless and (declared is not None or status == 304):
         return declared
     if not isinstance(body, bytes):

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.limits import KIB, Limits
-from mynet.http.message import Request, Response
+from mynet.http.message import Body, Request, Response
 from mynet.testing import Wire, result_of
 from tests.conversation import (
     GET,
@@ -324,8 +324,9 @@ def test_client_that_reads_slowly():
         for _ in range(50):
             yield b"x" * 20 * KIB
 
-    for body in (stream(), b"x" * 1000 * KIB):
-        wire = Wire(lambda request, body=body: Response(body))
+    bodies: list[Body] = [stream(), b"x" * 1000 * KIB]
+    while bodies:
+        wire = Wire(lambda request: Response(bodies.pop()))
         wire.stop_reading()
         wire.send(head(b"Connection: close"))
         for _ in range(300):
