@@ -16,7 +16,7 @@ ORDER = """
     mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.exchange
     mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.message
     mynet.http.writing mynet.http.outgoing mynet.http.coroutines mynet.http.sending
-    mynet.http.incoming mynet.http.http1 mynet.http.factory mynet.http
+    mynet.http.incoming mynet.http.connection mynet.http.http1 mynet.http.factory mynet.http
     mynet.routing mynet.debug mynet.responding mynet.app mynet
     mynet.testing mynet.demo mynet.daemon mynet.__main__
 """.split()

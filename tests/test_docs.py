@@ -97,7 +97,7 @@ def commands_of(block: Block) -> Iterator[str]:
 def check_twistd(words: list[str], folder: Path) -> None:
     """Twistd knows its own options, and mynet those behind its name."""
     place = words.index("mynet")
-    code = "from twisted.scripts.twistd import run; run()"
+    code = "from twisted.scripts.twistd import ServerOptions as O; O().parseOptions()"
     run = run_python("-c", code, *words[:place], "--help", cwd=folder)
     assert run.returncode == 0, run.stdout + run.stderr
     check_mynet(words[place + 1 :], folder)
