@@ -151,6 +151,7 @@ class Connection(ABC):
 
     def _close(self) -> None:
         self._leave(State.CLOSING)
+        self._resume_reading()  # TLS ends only when the client has said so too
         self._read_deadline = inf
         self._write_deadline = self.factory.now + self.factory.limits.send_timeout
         self.transport.loseConnection()
