@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IPushProducer, ITransport
+from twisted.internet.interfaces import IAddress, IPushProducer, ITransport, IUNIXTransport
 from zope.interface import implementer
 
 from mynet.http.limits import KIB
@@ -196,7 +197,15 @@ class Connection(ABC):
         self._tls = is_tls(transport)
         if self.client is None:
             self.client = transport.getPeer()
+        self._set_no_delay()
         self.connectionMade()
+
+    def _set_no_delay(self) -> None:
+        """No small write waits until the client has confirmed the one before (Nagle, RFC 896)."""
+        transport = self.transport
+        if hasattr(transport, "setTcpNoDelay") and not IUNIXTransport.providedBy(transport):
+            with suppress(OSError):  # the client may have gone
+                transport.setTcpNoDelay(True)
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IProtocolFactory,
     IProtocolNegotiationFactory,
     ISSLTransport,
+    ITCPTransport,
+    IUNIXTransport,
 )
 from twisted.internet.task import Clock
 from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
 from mynet.http import HTTPFactory, Request, Response
+from mynet.http.http1 import HTTP1Connection
 from mynet.testing import CLIENT, MemoryTransport
 
 
 def hello(request: Request) -> Response:
     return Response.text("Hello, World!")
+
+
+def connect(factory: HTTPFactory, transport: MemoryTransport) -> HTTP1Connection:
+    connection = factory.buildProtocol(CLIENT)
+    assert connection is not None
+    connection.makeConnection(transport)
+    return connection
 
 
 def test_protocol_negotiation():
@@ -38,11 +49,34 @@ def test_tls_unread_body():
     factory = HTTPFactory(lambda request: answer, reactor=clock)
     transport = MemoryTransport(clock)
     alsoProvides(transport, ISSLTransport)
-    transport.protocol = connection = factory.buildProtocol(CLIENT)
-    connection.makeConnection(transport)
+    transport.protocol = connection = connect(factory, transport)
     connection.dataReceived(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n")
     connection.dataReceived(bytes(100_000))
     assert transport.paused
     answer.callback(Response.text("No, thank you.", 403))
     assert transport.disconnecting
     assert not transport.paused
+
+
+class TCPTransport(MemoryTransport):
+    """One that can be told not to wait."""
+
+    no_delay = False
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.no_delay = enabled
+
+
+@pytest.mark.parametrize("is_unix", [False, True])
+def test_small_pieces(is_unix):
+    """The pieces of a streamed response leave when they are written, each one.
+
+    Else TCP holds a small one back until the client has confirmed the one before, and clients
+    take their time for that: 40 ms. UNIX sockets have no such option, though
+    Twisted's can be asked.
+    """
+    clock = Clock()
+    transport = TCPTransport(clock)
+    alsoProvides(transport, IUNIXTransport if is_unix else ITCPTransport)
+    connect(HTTPFactory(hello, reactor=clock), transport)
+    assert transport.no_delay != is_unix
