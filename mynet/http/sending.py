@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import Any, BinaryIO, Protocol, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
@@ -85,11 +85,14 @@ def _read(file: BinaryIO) -> Iterator[bytes]:
 
 async def _send_produced(sink: Sink, producer: IBodyProducer) -> None:
     consumer = _Consumer(sink, producer)
+    produced = producer.startProducing(consumer)
     try:
-        await producer.startProducing(consumer)
-    except BaseException:
+        await produced
+    except (CancelledError, GeneratorExit):  # any other error is its own: it has ended
         producer.stopProducing()
         raise
+    finally:
+        consumer.ended = True
     if consumer.sent is not None:
         await consumer.sent
 
@@ -100,6 +103,9 @@ class _Consumer:
 
     def __init__(self, sink: Sink, producer: Any) -> None:
         self.sent: Deferred[None] | None = None
+        """Fires when the client has taken enough; None if it has."""
+        self.ended = False
+        """Whether the producer is done; what it writes then is no part of the body."""
         self._sink = sink
         self._producer = producer
 
@@ -113,7 +119,7 @@ class _Consumer:
         """What has been registered writes no more."""
 
     def write(self, data: bytes) -> None:
-        sent = self._sink.send(data) if data else None
+        sent = self._sink.send(data) if data and not self.ended else None
         if sent is not None and self.sent is None:
             self.sent = sent
             sent.addCallbacks(self._resume, lambda failure: None)
@@ -121,4 +127,5 @@ class _Consumer:
 
     def _resume(self, _: None) -> None:
         self.sent = None
-        self._producer.resumeProducing()
+        if not self.ended:
+            self._producer.resumeProducing()
