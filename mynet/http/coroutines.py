@@ -38,13 +38,16 @@ def start(
         what the coroutine waits for.
 
     Raises:
-        BaseException: What the coroutine raises before it first waits.
+        BaseException: What the coroutine raises before it first waits; Twisted's
+            `CancelledError`, which is an Exception, in place of asyncio's.
     """
     try:
         awaited = context.run(coroutine.send, None)
     except StopIteration as stop:
         result: T = stop.value
         return result
+    except AsyncioCancelled as error:
+        raise CancelledError from error
     task = _Task(coroutine, context, clock)
     task.wait_for(awaited)
     return task.result

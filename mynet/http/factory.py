@@ -190,7 +190,10 @@ class HTTPFactory:
         """A response has been handed to the transport, or its client has gone."""
         self.stats.responses[status // 100] += 1
         if self.access_log is not None:
-            self.access_log(Access(request, client, status, length))
+            try:
+                self.access_log(Access(request, client, status, length))
+            except Exception:
+                log.failure("the access log failed")
 
     def plain_template(self, status: int, content_type: str | None) -> bytes:
         """See `mynet.http.outgoing.plain_template`."""
