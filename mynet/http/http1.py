@@ -422,7 +422,7 @@ class HTTP1Connection(Connection):
             if self._owed < 0:
                 raise ValueError("the body is longer than its Content-Length")
         self._sent += len(data)
-        self._write(chunk(data) if self._chunked else data)
+        self._write_piece(chunk(data) if self._chunked else data)
         return self._wait_until_drained()
 
     def _send_response(self, response: Response, request: Request) -> None:
@@ -467,7 +467,7 @@ class HTTP1Connection(Connection):
         head, body, self._chunked, self._owed, self._keep_alive = outgoing
         if body is None:
             self._sent = 0
-            self._write(head)
+            self._write_piece(head)
             self._stream(response, request)
             return
         self._sent = len(body)
@@ -507,7 +507,7 @@ class HTTP1Connection(Connection):
                 raise ValueError(f"the body is {self._owed} bytes short of its Content-Length")
             if self._chunked:
                 trailers = response.trailers.items() if response.has_trailers else ()
-                self._write(last_chunk(list(trailers)))
+                self._write_piece(last_chunk(list(trailers)))
         except ValueError:
             self._failed(Failure(), request)
             return
@@ -530,14 +530,15 @@ class HTTP1Connection(Connection):
     def _send_upgrade(self, response: Response, request: Request) -> None:
         if not isinstance(response, Upgrade):
             raise TypeError("a response with status 101 must be an Upgrade")
-        if not self._upgrade or self._incoming is not None:
-            token = response.headers["Upgrade"]
+        token = response.headers["Upgrade"]
+        offered = [each.strip() for each in self._upgrade.decode("latin-1").lower().split(",")]
+        if token.lower() not in offered or self._incoming is not None:
             error = HTTPError(426, f"This needs an upgrade to {token}.", {"Upgrade": token})
             self._respond(error_response(error), request)
             return
         lines = response_fields(response.headers).lines
         self._status = 101
-        self._write(b"".join((status_line(101), b"Connection: Upgrade\r\n", lines, b"\r\n")))
+        self._write(b"".join((status_line(101), lines, b"\r\n")))
         self._uncork()
         self.factory.responded(request, self.client, 101, 0)
         self._hand_over(response.protocol)
@@ -549,10 +550,21 @@ class HTTP1Connection(Connection):
         self.dataReceived = protocol.dataReceived
         self._resume_reading()
         self.transport.unregisterProducer()
+        self._write_deadline = inf
         leftover, self._buffer = self._buffer, b""
         protocol.makeConnection(self.transport)
         if leftover and self._state is State.UPGRADED:
             protocol.dataReceived(leftover)
+        if self._half_closed and self._upgraded is not None:
+            self._half_close(protocol)
+
+    def _half_close(self, protocol: IProtocol) -> None:
+        """Its client sends no more."""
+        half_closeable = IHalfCloseableProtocol(protocol, None)
+        if half_closeable is not None:
+            half_closeable.readConnectionLost()
+        else:
+            self.transport.loseConnection()
 
     # Its end
 
@@ -651,11 +663,7 @@ class HTTP1Connection(Connection):
         """The client sends no more; it may still wait for answers."""
         self._half_closed = True
         if self._upgraded is not None:
-            half_closeable = IHalfCloseableProtocol(self._upgraded, None)
-            if half_closeable is not None:
-                half_closeable.readConnectionLost()
-            else:
-                self.transport.loseConnection()
+            self._half_close(self._upgraded)
         elif self._state is not State.OPEN:
             self._close()
         else:

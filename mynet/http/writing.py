@@ -19,6 +19,7 @@ from mynet.http.errors import REASONS
 CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
 CLOSE_LINE = b"Connection: close\r\n"
 KEEP_ALIVE_LINE = b"Connection: keep-alive\r\n"
+UPGRADE_LINE = b"Connection: Upgrade\r\n"
 
 _FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n")
 _SECTION = re.compile(f"(?:{_FIELD.pattern})*")
@@ -113,8 +114,11 @@ def response_fields(headers: CIMultiDict[str]) -> ResponseFields:
     if length is not None and not _LENGTH.fullmatch(length):
         raise ValueError(f"not a valid Content-Length: {length!r}")
     tokens = ",".join(headers.getall("Connection", ())).lower().split(",")
+    lines = field_lines([(n, v) for n, v in headers.items() if n.lower() not in _HOP_BY_HOP])
+    if "Upgrade" in headers:  # which goes with it wherever it goes (RFC 9110 section 7.8)
+        lines += UPGRADE_LINE
     return ResponseFields(
-        field_lines([(n, v) for n, v in headers.items() if n.lower() not in _HOP_BY_HOP]),
+        lines,
         None if length is None else int(length),
         "close" in [token.strip() for token in tokens],
         "Date" in headers,
