@@ -90,7 +90,9 @@ def test_upload(recipe, tmp_path):
     assert (tmp_path / str(UUID(name))).stat().st_size == 200_000
     wire.send(get(f"/files/{name}"))
     assert wire.received.startswith(b"HTTP/1.1 200 ")
-    assert wire.received.endswith(b"\r\n\r\n" + bytes(200_000))
+    assert wire.take().endswith(b"\r\n\r\n" + bytes(200_000))
+    wire.send(get("/files/12345678-1234-5678-1234-567812345678"))
+    assert wire.received.startswith(b"HTTP/1.1 404 ")
 
 
 def test_half_an_upload(recipe, tmp_path):
@@ -153,7 +155,7 @@ def test_no_service(weather, error):
 
 def test_mount(recipe):
     """A mounted App answers below its prefix, and so does a mounted handler."""
-    client = Client(recipe("site.py").app)
+    client = Client(recipe("shop.py").app)
     assert result_of(client.get("/shop/tea")).json() == {"item": "tea", "url": "/shop/tea"}
     answer = result_of(client.get("/old/a/b"))
     assert (answer.status, answer.text) == (501, "/a/b is still to be moved here\n")
