@@ -15,6 +15,7 @@ from enum import Enum, auto
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IPushProducer, ITransport, IUNIXTransport
 from zope.interface import implementer
@@ -53,6 +54,7 @@ class Connection(ABC):
         "_half_closed",
         "_read_deadline",
         "_reading_paused",
+        "_send_now",
         "_state",
         "_tls",
         "_write_deadline",
@@ -76,6 +78,7 @@ class Connection(ABC):
         self._half_closed = False  # the client sends no more
         self._write_paused = False
         self._corked: bytearray | None = None
+        self._send_now: Callable[[bytes], object] | None = None
         self._drained: list[Deferred[None]] = []
         # In the factory's time: when something should have arrived, or should have been taken
         self._read_deadline = inf
@@ -122,14 +125,42 @@ class Connection(ABC):
     # Writing
 
     def _write(self, data: bytes) -> None:
+        """Write what is whole: a response that needs no streaming."""
         self.factory.stats.bytes_sent += len(data)
         if self._corked is None:
-            self.transport.write(data)
+            self._transmit(data)
             return
         self._corked += data
         if len(self._corked) > CORKED:
             self._uncork()
             self._cork()
+
+    def _write_piece(self, data: bytes) -> None:
+        """Write a part of a stream.
+
+        It goes through the transport's buffer: were it sent at once, a body that never
+        waits would keep the reactor from everything else.
+        """
+        self.factory.stats.bytes_sent += len(data)
+        self._uncork()
+        self._send_now = None
+        self.transport.write(data)
+
+    def _transmit(self, data: bytes) -> None:
+        """Hand data to the kernel at once, as long as it takes all, else to the transport.
+
+        Twisted's own TCP transports send only when the reactor comes round to it, which
+        costs as much again as all of HTTP. Nothing can be overtaken: what once went
+        through the transport's buffer does so for good.
+        """
+        if self._send_now is not None:
+            sent = self._send_now(data)
+            if sent == len(data):
+                return
+            self._send_now = None
+            if isinstance(sent, int):  # else the connection is lost: the transport will find out
+                data = data[sent:]
+        self.transport.write(data)
 
     def _cork(self) -> None:
         """Join what is written until `_uncork`."""
@@ -138,7 +169,7 @@ class Connection(ABC):
     def _uncork(self) -> None:
         corked, self._corked = self._corked, None
         if corked:
-            self.transport.write(bytes(corked))
+            self._transmit(bytes(corked))
 
     def _wait_until_drained(self) -> Deferred[None] | None:
         """A Deferred that fires when the client has taken enough; None if it has."""
@@ -180,6 +211,7 @@ class Connection(ABC):
 
     def abort(self) -> None:
         """Cut the connection off. What is in progress is cancelled, and logged as cut."""
+        self._send_now = None
         self.transport.abortConnection()
 
     @abstractmethod
@@ -208,6 +240,8 @@ class Connection(ABC):
                 transport.setTcpNoDelay(True)
 
     def connectionMade(self) -> None:
+        if type(self.transport) is tcp.Server and not self._tls:
+            self._send_now = self.transport.writeSomeData
         self.transport.registerProducer(self, True)
         self.factory.connected(self)
         self._read_deadline = self.factory.now + self.factory.limits.header_timeout
@@ -216,7 +250,7 @@ class Connection(ABC):
         """The connection is over: let go of everything."""
         self._state = State.LOST
         self.dataReceived = _drop
-        self._corked = None
+        self._corked = self._send_now = None
         self._drained.clear()
         self._read_deadline = self._write_deadline = inf
         self.factory.disconnected(self)

@@ -530,6 +530,10 @@ class HTTP1Connection(Connection):
     def _send_upgrade(self, response: Response, request: Request) -> None:
         if not isinstance(response, Upgrade):
             raise TypeError("a response with status 101 must be an Upgrade")
+        if self.factory.draining:
+            error = HTTPError(503, "The server is about to stop.", close=True)
+            self._respond(error_response(error), request)
+            return
         token = response.headers["Upgrade"]
         offered = [each.strip() for each in self._upgrade.decode("latin-1").lower().split(",")]
         if token.lower() not in offered or self._incoming is not None:
@@ -586,7 +590,9 @@ class HTTP1Connection(Connection):
     def drain(self) -> None:
         if self._state is State.UPGRADED:
             self.transport.loseConnection()
-        elif self._state is State.OPEN and self._request is None and not self._buffer:
+        elif self._request is not None:
+            self._keep_alive = False
+        elif self._state is State.OPEN and not self._buffer:
             self._end()
 
     # The factory's sweep
