@@ -117,7 +117,7 @@ class HTTPFactory:
         self._templates: dict[tuple[int, str | None], bytes] = {}
         self._date = b""
         self._sweeping: IDelayedCall | None = None
-        self._drained: Deferred[None] | None = None
+        self._drains: list[tuple[Deferred[None], IDelayedCall]] = []
 
     @property
     def clock(self) -> IReactorTime:
@@ -136,20 +136,17 @@ class HTTPFactory:
         are cut off. To stop listening before is the caller's part.
 
         Returns:
-            A Deferred that fires when no connection is left.
+            A Deferred that fires when no connection is left. Asked again, the earliest
+            deadline holds.
         """
         self.draining = True
         for connection in tuple(self.connections):
             connection.drain()
         if not self.connections:
             return succeed(None)
-        if self._drained is None:
-            self._drained = Deferred()
-            deadline = self.clock.callLater(timeout, self._cut_off)
-            self._drained.addCallback(lambda _: deadline.cancel() if deadline.active() else None)
-        waiting: Deferred[None] = Deferred()
-        self._drained.chainDeferred(waiting)
-        return waiting
+        drained: Deferred[None] = Deferred()
+        self._drains.append((drained, self.clock.callLater(timeout, self._cut_off)))
+        return drained
 
     def _cut_off(self) -> None:
         log.warn("{count} connections did not end in time", count=len(self.connections))
@@ -180,8 +177,10 @@ class HTTPFactory:
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
-        drained, self._drained = self._drained, None
-        if drained is not None:
+        drains, self._drains = self._drains, []
+        for drained, deadline in drains:
+            if deadline.active():
+                deadline.cancel()
             drained.callback(None)
 
     def responded(
