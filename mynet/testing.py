@@ -46,6 +46,18 @@ from mynet.http.message import Handler, Request, Response, error_response
 from mynet.http.sending import close_body, send_body
 from mynet.http.tls import TLS
 
+__all__ = [
+    "CLIENT",
+    "SERVER",
+    "Answer",
+    "Client",
+    "MemoryExchange",
+    "MemoryTransport",
+    "Wire",
+    "make_request",
+    "result_of",
+]
+
 T = TypeVar("T")
 
 CLIENT = IPv4Address("TCP", "192.0.2.1", 50000)

@@ -37,7 +37,7 @@ Examples:
 Endpoints:
   tcp:8080                                    all IPv4 addresses of this machine
   tcp6:8080:interface=\\:\\:1                   one IPv6 address; its colons need a \\
-  ssl:443:privateKey=key.pem:certKey=chain.pem
+  ssl:443:privateKey=key.pem:certKey=cert.pem:extraCertChain=chain.pem
   unix:/run/mynet.sock:mode=660               for a proxy on this machine
   systemd:domain=INET:index=0                 a socket that systemd opened
 

@@ -17,6 +17,7 @@ answered, what the handler waits for is cancelled.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
 from http.cookies import SimpleCookie
 from typing import Any, BinaryIO, Self, TypeVar, overload
@@ -51,6 +52,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")  # RFC 6265 section 4.1.1
 
 log = Logger()
 
@@ -480,7 +483,11 @@ class Response:
 
         Raises:
             http.cookies.CookieError: The name is not a token.
+            ValueError: The value has what cookies cannot: white space, quotes, commas,
+                semicolons, backslashes, non-ASCII. Encode it, say by `urllib.parse.quote`.
         """
+        if not _COOKIE_VALUE.fullmatch(value):
+            raise ValueError(f"not a value for a cookie: {value!r}")
         cookie: SimpleCookie = SimpleCookie()
         cookie[name] = value
         morsel = cookie[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 from twisted.internet import tcp
@@ -62,9 +63,12 @@ class Served:
         self.socket = Socket(room)
         self.reactor = MemoryReactorClock()
         factory = HTTPFactory(self.answer, Limits(), reactor=self.reactor)
-        self.protocol = factory.buildProtocol(IPv4Address("TCP", *PEER))
-        assert self.protocol is not None
-        self.transport = tcp.Server(self.socket, self.protocol, PEER, Port(), 1, self.reactor)
+        protocol = factory.buildProtocol(IPv4Address("TCP", *PEER))
+        assert protocol is not None
+        self.protocol = protocol
+        socket: Any = self.socket
+        port: Any = Port()
+        self.transport = tcp.Server(socket, self.protocol, PEER, port, 1, self.reactor)
         self.protocol.makeConnection(self.transport)
 
     def answer(self, request: Request) -> Response:
