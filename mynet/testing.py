@@ -48,6 +48,7 @@ from mynet.http.tls import TLS
 
 __all__ = [
     "CLIENT",
+    "HIGH_WATER",
     "SERVER",
     "Answer",
     "Client",
