@@ -70,11 +70,9 @@ async def serve(transport: Transport) -> AsyncIterator[Serve]:
     """Call this with a handler, and with limits if need be, to have it served."""
     services = []
 
-    async def serve(
-        handler: Handler, limits: Limits | None = None, endpoint: str | None = None
-    ) -> Service:
+    async def serve(handler: Handler, limits: Limits | None = None) -> Service:
         service = Service(transport, handler, limits)
-        await service.start(endpoint)
+        await service.start()
         services.append(service)
         return service
 

@@ -26,7 +26,12 @@ from twisted.internet.endpoints import (
     serverFromString,
     wrapClientTLS,
 )
-from twisted.internet.interfaces import IListeningPort, IReactorFDSet, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IReactorFDSet,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -88,9 +93,10 @@ async def until(condition: Callable[[], object]) -> None:
 class Transport(Protocol):
     """A way to carry bytes, for servers and for clients."""
 
-    endpoint: str
-    """Where to listen, as an endpoint string."""
     scheme: str
+
+    def server(self) -> IStreamServerEndpoint:
+        """Where to listen."""
 
     def connect(self, port: IListeningPort) -> socket.socket:
         """A client's socket, which blocks."""
@@ -108,11 +114,19 @@ def number_of(port: IListeningPort) -> int:
     return number
 
 
+def endpoint(description: str) -> IStreamServerEndpoint:
+    """Where to listen, as users say it."""
+    made: IStreamServerEndpoint = serverFromString(reactor, description)
+    return made
+
+
 class TCP:
     """TCP over loopback."""
 
-    endpoint = f"tcp:0:interface=127.0.0.1:backlog={BACKLOG}"
     scheme = "http"
+
+    def server(self) -> IStreamServerEndpoint:
+        return endpoint(f"tcp:0:interface=127.0.0.1:backlog={BACKLOG}")
 
     def connect(self, port: IListeningPort) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", number_of(port)), TIMEOUT)
@@ -133,7 +147,9 @@ class UNIX:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.endpoint = f"unix:{path}:backlog={BACKLOG}"
+
+    def server(self) -> IStreamServerEndpoint:
+        return endpoint(f"unix:{self.path}:backlog={BACKLOG}")
 
     def connect(self, port: IListeningPort) -> socket.socket:
         client = socket.socket(socket.AF_UNIX)
@@ -155,8 +171,10 @@ class TLS(TCP):
 
     def __init__(self, certificates: Certificates) -> None:
         self.certificates = certificates
-        key, certificate = certificates.server.key, certificates.server.certificate
-        self.endpoint = (
+
+    def server(self) -> IStreamServerEndpoint:
+        key, certificate = self.certificates.server.key, self.certificates.server.certificate
+        return endpoint(
             f"ssl:0:interface=127.0.0.1:backlog={BACKLOG}:privateKey={key}:certKey={certificate}"
         )
 
@@ -181,10 +199,9 @@ class Service:
         self.factory = HTTPFactory(handler, limits)
         self._port: IListeningPort | None = None
 
-    async def start(self, endpoint: str | None = None) -> None:
-        """Listen, on another endpoint than the transport's if one is given."""
-        server = serverFromString(reactor, endpoint or self.transport.endpoint)
-        self._port = await server.listen(self.factory)
+    async def start(self) -> None:
+        """Listen."""
+        self._port = await self.transport.server().listen(self.factory)
 
     async def stop_listening(self) -> None:
         """Take no more connections."""
