@@ -28,7 +28,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
-from tests.integration.serving import TIMEOUT, TLS, UNIX, Answer, Service, in_thread
+from tests.integration.serving import TIMEOUT, TLS, UNIX, Answer, Service, Transport, in_thread
 
 Body = bytes | list[bytes]
 """What a client sends: at once with its length, or piece by piece in chunks."""
@@ -235,6 +235,8 @@ class Curl:
     def __init__(self, service: Service, program: str) -> None:
         self.service = service
         self._program = program
+        self.reach = reach(service.transport)
+        """The options by which it gets to the service."""
 
     def request(
         self, method: str, path: str, body: Body = b"", headers: Mapping[str, str] = NO_HEADERS
@@ -260,7 +262,7 @@ class Curl:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         run = subprocess.run(
-            [self._program, "--disable", "--silent", "--show-error", *self._reach(), *arguments],
+            [self._program, "--disable", "--silent", "--show-error", *self.reach, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT,
@@ -269,16 +271,17 @@ class Curl:
         assert run.returncode == 0, run.stderr.decode()
         return run
 
-    def _reach(self) -> list[str]:
-        transport = self.service.transport
-        if isinstance(transport, UNIX):
-            return ["--unix-socket", str(transport.path)]
-        if isinstance(transport, TLS):
-            return ["--cacert", str(transport.certificates.authority)]
-        return []
-
     async def close(self) -> None:
         """There is nothing left."""
+
+
+def reach(transport: Transport) -> list[str]:
+    """Options for curl."""
+    if isinstance(transport, UNIX):
+        return ["--unix-socket", str(transport.path)]
+    if isinstance(transport, TLS):
+        return ["--cacert", str(transport.certificates.authority)]
+    return []
 
 
 @contextmanager
