@@ -50,7 +50,7 @@ class Client(Protocol):
     ) -> Deferred[Answer]:
         """Send a request, and receive the whole response."""
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Let go of its connections."""
 
 
@@ -68,7 +68,8 @@ class Treq:
         self._pool = HTTPConnectionPool(reactor)
         self._pool.retryAutomatically = False
         agent = Agent.usingEndpointFactory(reactor, _To(service.client()), self._pool)
-        self._client = HTTPClient(agent)
+        self.http = HTTPClient(agent)
+        """The client itself."""
 
     def request(
         self, method: str, path: str, body: Body = b"", headers: Mapping[str, str] = NO_HEADERS
@@ -79,7 +80,7 @@ class Treq:
         self, method: str, path: str, body: Body, headers: Mapping[str, str]
     ) -> Answer:
         data = Pieces(body) if isinstance(body, list) else body
-        response = await self._client.request(
+        response = await self.http.request(
             method,
             self.service.url(path),
             headers=Headers({name: [value] for name, value in headers.items()}),
@@ -95,7 +96,7 @@ class Treq:
             fields["Content-Length"] = str(response.length)
         return Answer(response.code, fields, await treq.content(response))
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self._pool.closeCachedConnections()
 
 
@@ -160,7 +161,7 @@ class HTTPClientOfPython:
         response = self._connection.getresponse()
         return Answer(response.status, CIMultiDict(response.getheaders()), response.read())
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         self._connection.close()
 
 
@@ -194,7 +195,7 @@ class Aiohttp:
         ) as response:
             return Answer(response.status, CIMultiDict(response.headers), await response.read())
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await in_thread(self._close)
 
     def _close(self) -> None:
@@ -208,16 +209,16 @@ async def _one_by_one(pieces: list[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def aiohttp_session(service: Service) -> aiohttp.ClientSession:
-    """A session that reaches a service. To be called where a loop runs."""
+def aiohttp_session(service: Service, limit: int = 100) -> aiohttp.ClientSession:
+    """A session that reaches a service, over so many connections. To be called in a loop."""
     transport = service.transport
     connector: aiohttp.BaseConnector
     if isinstance(transport, UNIX):
-        connector = aiohttp.UnixConnector(str(transport.path))
+        connector = aiohttp.UnixConnector(str(transport.path), limit=limit)
     elif isinstance(transport, TLS):
-        connector = aiohttp.TCPConnector(ssl=transport.context())
+        connector = aiohttp.TCPConnector(ssl=transport.context(), limit=limit)
     else:
-        connector = aiohttp.TCPConnector()
+        connector = aiohttp.TCPConnector(limit=limit)
     return aiohttp.ClientSession(
         connector=connector, timeout=aiohttp.ClientTimeout(total=TIMEOUT), auto_decompress=False
     )
@@ -271,7 +272,7 @@ class Curl:
         assert run.returncode == 0, run.stderr.decode()
         return run
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """There is nothing left."""
 
 

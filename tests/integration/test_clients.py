@@ -78,7 +78,7 @@ async def client(request: pytest.FixtureRequest, serve: Serve) -> AsyncIterator[
     service = await serve(site)
     made = make_client(request, service)
     yield made
-    await made.close()
+    await made.aclose()
 
 
 def make_client(request: pytest.FixtureRequest, service: Service) -> Client:
