@@ -179,7 +179,7 @@ class Request:
         """The URL that was asked for, as far as the request tells it."""
         path = "" if self.raw_path == b"*" else self.root_path + self.raw_path.decode("ascii")
         query = f"?{self.query_string.decode('ascii')}" if self.query_string else ""
-        return URL.from_text(f"{self.scheme}://{self.host}{path}{query}")
+        return URL.from_text(f"{self.scheme}://{self.host.removesuffix(':')}{path}{query}")
 
     # Its header fields
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 import httptools
@@ -270,9 +271,19 @@ def _host(version: str, values: Sequence[bytes]) -> bytes:
         if version == "1.1":
             raise bad("There is no Host field.")
         return b""
-    if not _HOST.fullmatch(values[0]):
+    if not _is_host(values[0]):
         raise bad("The Host field is malformed.")
     return values[0]
+
+
+def _is_host(value: bytes) -> bool:
+    """Whether it is a host, with or without a port (RFC 3986 section 3.2.2)."""
+    if not _HOST.fullmatch(value):
+        return False
+    try:
+        return value[:1] != b"[" or bool(IPv6Address(value[1 : value.index(b"]")].decode()))
+    except ValueError:
+        return False
 
 
 def _body_length(version: str, fields: Mapping[bytes, Sequence[bytes]]) -> int:
@@ -310,7 +321,7 @@ def _host_of(method: str, target: bytes, host: bytes) -> bytes:
             raise bad("Only OPTIONS has the target *.")
         return host
     match = _ABSOLUTE.fullmatch(target)
-    if not match or not _HOST.fullmatch(match[1]):
+    if not match or not _is_host(match[1]):
         raise bad("The request target is malformed.")
     return match[1]
 
@@ -346,7 +357,7 @@ class ChunkedDecoder:
         callbacks.on_message_complete = self._open.pop
         self._feed = httptools.HttpRequestParser(callbacks).feed_data
         self._feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
-        self.trailers.clear()
+        self._trailers.begin()
 
     @property
     def ended(self) -> bool:
@@ -401,8 +412,15 @@ class _Trailers:
     def __init__(self, limits: Limits) -> None:
         self.fields: list[tuple[bytes, bytes]] = []
         self._limits = limits
+        self._begun = False
+
+    def begin(self) -> None:
+        """Until here there was the head that llhttp has to see first."""
+        self._begun = True
 
     def add(self, name: bytes, value: bytes) -> None:
+        if not self._begun:
+            return
         self.fields.append((name.lower(), value.rstrip(b" \t")))
         size = sum(len(name) + len(value) + 4 for name, value in self.fields)
         if size > self._limits.trailers or len(self.fields) > self._limits.header_count:

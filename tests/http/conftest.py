@@ -34,16 +34,10 @@ class Logged:
         return failures
 
 
-@pytest.fixture(scope="session", autouse=True)
-def small_heap() -> None:
-    """What exists before the tests is not looked at each time garbage is collected."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def logged() -> Iterator[Logged]:
     """Errors that are logged, or that a Deferred dies with, fail a test that does not take them."""
+    gc.freeze()  # what there was before need not be looked at, which would take long
     observer = Logged()
     globalLogPublisher.addObserver(observer)
     yield observer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,7 @@ BAD_HOSTS = [
     b"a b", b"a/b", b"a?b", b"a#b", b"user@a", b"a:b", b"a:80:80", b"a:-1", b"a:123456",
     b"::1", b"[::1", b"::1]", b"[::1]a", b"[g::]", b"[]", b"[a b]", b"a\\b", b'"a"', b"<a>", b"a%",
     b"a%2", b"a%zz", b"\xe9", b"\xc3\xa9.test", b"a\tb", b"http://a", b"a^b", b"a|b", b"{a}",
+    b"[1::2::3]", b"[1.2.3.4]", b"[:]",
 ]  # fmt: skip
 GOOD_HOSTS = [
     b"", b"a", b"example.test", b"example.test.", b"EXAMPLE", b"a:80", b"a:", b"127.0.0.1:8080",
@@ -68,6 +70,7 @@ def test_host_valid(host):
     """Every form of host is taken, and told to the handler as it was sent."""
     handler = assert_accepted(head(b"Host: " + host, host=b""))
     assert handler.requests[0].host == host.decode()
+    assert handler.requests[0].url.authority() == re.sub(":(80)?$", "", host.decode())
 
 
 def test_host_is_not_needed_on_10():
