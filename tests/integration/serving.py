@@ -13,7 +13,9 @@ import http.client
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
+from select import select
 from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
@@ -63,6 +65,9 @@ def pattern(size: int, start: int = 0) -> bytes:
 
 
 LARGE = pattern(SIZE)
+
+PIECE = 64 * 1024
+"""How much clients send and receive at once."""
 
 
 def integration(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
@@ -236,6 +241,32 @@ class Service:
         (connection,) = self.factory.connections
         below = getattr(connection.transport, "transport", connection.transport)
         return below in IReactorFDSet(reactor).getReaders()
+
+
+WANTS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What a socket that does not block raises where it would."""
+
+
+def converse(client: socket.socket, data: bytes) -> bytes:
+    """Send and receive at the same time, until the server has closed the connection.
+
+    In one thread, because TLS sockets are not for two.
+    """
+    client.setblocking(False)
+    received: list[bytes] = []
+    place = 0
+    while True:
+        before = place, len(received)
+        with suppress(*WANTS):
+            received.append(client.recv(PIECE))
+            if not received[-1]:
+                return b"".join(received)
+        if place < len(data):
+            with suppress(*WANTS):
+                place += client.send(data[place : place + PIECE])
+        if before == (place, len(received)):
+            ready = select([client], [client] if place < len(data) else [], [], TIMEOUT)
+            assert any(ready), "the server does nothing any more"
 
 
 class Answer(NamedTuple):

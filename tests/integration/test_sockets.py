@@ -6,6 +6,7 @@ import hashlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,16 +15,16 @@ from mynet.http import ClientGone, Limits, Request, Response
 from mynet.http.limits import KIB, MIB
 from tests.integration.serving import (
     LARGE,
+    PIECE,
     SIZE,
     TIMEOUT,
     Service,
+    converse,
     in_thread,
     integration,
     read_answer,
     until,
 )
-
-PIECE = 64 * KIB
 
 HELD = 512 * KIB
 """More than a server holds of a body: its buffer, and what it reads at once."""
@@ -33,6 +34,8 @@ IN_SOCKETS = 16 * MIB
 
 GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+POST_LAST = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 POST_CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 RESETS = struct.pack("ii", 1, 0)
@@ -92,23 +95,18 @@ async def test_pipelining_is_bounded(serve):
     padding = bytes(7 * KIB).replace(b"\0", b".")
     requests = [GET % (b"/%d?%b" % (n, padding)) for n in range(SIZE // len(padding))]
 
-    def send() -> None:
-        client.sendall(GET % b"/first" + b"".join(requests))
+    def client() -> bytes:
+        with service.connect() as client:
+            return converse(client, b"".join([GET % b"/first", *requests, LAST]))
 
-    def receive() -> list[bytes]:
-        with client.makefile("rb") as answers:
-            return [read_answer(answers).body for _ in range(1 + len(requests))]
-
-    client = await in_thread(service.connect)
-    with client:
-        sent = in_thread(send)
-        await until(lambda: service.factory.connections and not service.is_reading())
-        assert service.factory.stats.bytes_received < HELD
-        assert service.factory.stats.requests == 1
-        release.callback(None)
-        expected = [b"/first", *(b"/%d" % n for n in range(len(requests)))]
-        assert await in_thread(receive) == expected
-        await sent
+    answered = in_thread(client)
+    await until(lambda: service.factory.connections and not service.is_reading())
+    assert service.factory.stats.bytes_received < HELD
+    assert service.factory.stats.requests == 1
+    release.callback(None)
+    answers = BytesIO(await answered)
+    expected = [b"/first", *(b"/%d" % n for n in range(len(requests))), b"/last"]
+    assert [read_answer(answers).body for _ in expected] == expected
 
 
 # Both directions
@@ -140,18 +138,12 @@ async def test_both_ways_at_once(serve):
     """A body goes back while it comes in, at full speed, and unharmed."""
     service = await serve(echo)
 
-    def send() -> None:
-        client.sendall(POST % (b"/", SIZE) + LARGE)
+    def client() -> bytes:
+        with service.connect() as client:
+            return converse(client, POST_LAST % SIZE + LARGE)
 
-    def receive() -> bytes:
-        with client.makefile("rb") as answer:
-            return hashlib.sha256(read_answer(answer).body).digest()
-
-    client = await in_thread(service.connect)
-    with client:
-        sent, received = in_thread(send), in_thread(receive)
-        await sent
-        assert await received == hashlib.sha256(LARGE).digest()
+    answer = read_answer(BytesIO(await in_thread(client)))
+    assert hashlib.sha256(answer.body).digest() == hashlib.sha256(LARGE).digest()
 
 
 # Back-pressure
@@ -246,15 +238,13 @@ async def test_half_close(serve):
         with service.connect() as client:
             client.sendall(POST % (b"/1", 4) + b"body" + GET % b"/2")
             client.shutdown(socket.SHUT_WR)
-            asked.callback(None)
             with client.makefile("rb") as answers:
                 bodies = [read_answer(answers).body, read_answer(answers).body]
                 return [*bodies, answers.read()]
 
-    asked: Deferred[None] = Deferred()
     answered = in_thread(client)
-    await asked
-    await until(lambda: service.factory.stats.requests)
+    await until(lambda: service.factory.connections and not service.is_reading())
+    assert service.factory.stats.requests == 1
     release.callback(None)
     assert await answered == [b"/1 body", b"/2 ", b""]
 
