@@ -26,6 +26,8 @@ from tests.child import run_python
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
+RUNNER = ["-P", str(Path(__file__).with_name("running_docs.py"))]
+
 FENCE = re.compile(r"^(<!-- continued -->\n+)?```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
@@ -64,7 +66,7 @@ def run_block(block: Block, folder: Path) -> None:
     if block.file.startswith("test_"):
         arguments = ["-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", block.file]
     else:
-        arguments = ["-P", str(Path(__file__).with_name("running_docs.py")), block.file]
+        arguments = [*RUNNER, block.file]
     run = run_python(*arguments, cwd=folder)
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -172,6 +174,13 @@ def test_block(block, tmp_path):
     """What a reader copies from the documentation works."""
     assert block.kind in KINDS, f"a block of {block.kind or 'no kind'}: how is it tested?"
     KINDS[block.kind](block, tmp_path)
+
+
+def test_examples(tmp_path):
+    """Each example starts, and stops again."""
+    for example in (ROOT / "examples").glob("*.py"):
+        run = run_python(*RUNNER, str(example), cwd=tmp_path)
+        assert run.returncode == 0, f"{example.name}: {run.stdout}{run.stderr}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
