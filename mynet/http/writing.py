@@ -48,7 +48,7 @@ def status_line(status: int) -> bytes:
     """
     if not 100 <= status <= 599:
         raise ValueError(f"not a status: {status!r}")
-    return f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}\r\n".encode("ascii")
+    return f"HTTP/1.1 {status:d} {REASONS.get(status, 'Unknown')}\r\n".encode("ascii")
 
 
 def date_line(now: float) -> bytes:

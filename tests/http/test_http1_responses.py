@@ -361,6 +361,18 @@ def test_status_out_of_range(status, logged):
     logged.take(ValueError)
 
 
+@pytest.mark.parametrize("status", [200.0, "200", None])
+def test_status_that_is_no_number(status, logged):
+    """Nor is anything but a number one; other responses do not suffer from it."""
+    responses = [Response(b"", status), Response(b"hello")]
+    wire = Wire(lambda request: responses.pop(0))
+    wire.send(GET + GET)
+    first, second = replies(wire, "GET", "GET")
+    assert (first.status, second.status) == (500, 200)
+    assert len(logged.events) == 1
+    logged.events.clear()
+
+
 def test_status_without_an_upgrade(logged):
     """101 needs a protocol to switch to."""
     assert_failed(Response(b"hello", 101))
