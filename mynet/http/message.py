@@ -271,7 +271,7 @@ class Request:
         def decode(body: bytes) -> Any:
             try:
                 return msgspec.json.decode(body, type=type)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise HTTPError(400, f"The body is not the JSON expected: {error}") from None
 
         return self.read(limit).addCallback(decode)
