@@ -238,7 +238,7 @@ def test_json():
 )
 def test_json_that_is_none(body):
     """What is no JSON is the client's mistake: 400."""
-    with pytest.raises(HTTPError, match="400.*not the JSON expected: "):
+    with pytest.raises(HTTPError, match=r"400.*not the JSON expected: "):
         result_of(make_request(body=body).json())
 
 
@@ -252,7 +252,7 @@ def test_json_that_is_none(body):
 )
 def test_json_that_is_not_expected(body, detail):
     """Nor is other JSON than was expected; the error tells where it differs."""
-    with pytest.raises(HTTPError, match="400.*not the JSON expected: ") as caught:
+    with pytest.raises(HTTPError, match=r"400.*not the JSON expected: ") as caught:
         result_of(make_request(body=body).json(Item))
     assert detail in caught.value.detail
 
