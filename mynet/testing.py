@@ -416,6 +416,7 @@ class Wire:
         else:
             self.transport.protocol = self.protocol
             self.protocol.makeConnection(self.transport)
+            self.clock.advance(0)
 
     def send(self, data: bytes, size: int | None = None) -> None:
         """Send bytes, all at once or so many at a time; none after the connection is over."""

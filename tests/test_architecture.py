@@ -16,13 +16,15 @@ ORDER = """
     mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.exchange
     mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.message
     mynet.http.writing mynet.http.outgoing mynet.http.coroutines mynet.http.sending
-    mynet.http.incoming mynet.http.connection mynet.http.http1 mynet.http.factory mynet.http
+    mynet.http.incoming mynet.http.shared mynet.http.connection mynet.http.http1
+    mynet.http.factory mynet.http
     mynet.routing mynet.debug mynet.responding mynet.app mynet
     mynet.testing mynet.demo mynet.daemon mynet.__main__
 """.split()
 """Each may import what stands before it. A package whose modules are not named is one part."""
 
 TESTED_ELSEWHERE = {
+    "mynet.http.shared",  # it is a part of the factory, and tested as that
     "mynet.http.exchange",  # an interface, and so there is nothing to run
     "mynet.__main__",  # its few lines are run by the tests of the daemon
 }

@@ -20,9 +20,9 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from mynet.daemon.errors import CannotStart
-from mynet.http.factory import Access
 from mynet.http.limits import KIB
 from mynet.http.message import Request
+from mynet.http.shared import Access
 
 BATCH = 64 * KIB
 """Characters that wait at most; as much as a pipe holds on Linux."""

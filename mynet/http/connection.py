@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
@@ -21,10 +21,8 @@ from twisted.internet.interfaces import IAddress, IPushProducer, ITransport, IUN
 from zope.interface import implementer
 
 from mynet.http.limits import KIB
+from mynet.http.shared import Shared
 from mynet.http.tls import TLS, is_tls, tls_of
-
-if TYPE_CHECKING:
-    from mynet.http.factory import HTTPFactory
 
 CORKED = 64 * KIB
 """How much is joined into one write while corked."""
@@ -66,7 +64,7 @@ class Connection(ABC):
     )
 
     def __init__(
-        self, factory: HTTPFactory, client: IAddress | None, receive: Callable[[bytes], None]
+        self, factory: Shared, client: IAddress | None, receive: Callable[[bytes], None]
     ) -> None:
         self.factory = factory
         self.client: Any = client  # an IAddress, from makeConnection on

@@ -1,228 +1,33 @@
-"""`HTTPFactory`: one HTTP service, and all that its connections share.
+"""`HTTPFactory`: one HTTP service, to be added to any reactor by any endpoint.
 
-Add it to any reactor with any endpoint. Its connections are counted and limited
-here, their deadlines looked at once a second, and on `drain` they all end in order.
+What its connections share is in `Shared`; here is only what Twisted asks of a factory.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable
-from contextvars import copy_context
-from ipaddress import IPv6Address
-from typing import NamedTuple, cast
+from typing import cast
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
-    IDelayedCall,
     IProtocolFactory,
     IProtocolNegotiationFactory,
-    IReactorTime,
+    ITCPTransport,
+    ITransport,
 )
-from twisted.logger import Logger
+from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
-from mynet.http.connection import Connection
 from mynet.http.http1 import HTTP1Connection
-from mynet.http.limits import Limits
-from mynet.http.message import Handler, Request
-from mynet.http.outgoing import plain_template
-from mynet.http.reading import HeadReader
-from mynet.http.writing import date_line, status_line
-
-log = Logger()
-
-SWEEP = 1.0
-"""Seconds between two looks at the deadlines, and the Date."""
-
-
-class Access(NamedTuple):
-    """A response, for an access log; or a request that got none."""
-
-    request: Request | None
-    """None where it could not be read."""
-    client: IAddress
-    status: int
-    """499 where the client went before it was answered."""
-    length: int
-    """Bytes of the body that have been sent."""
-
-
-class Stats:
-    """What a factory has done, in plain integers; read them whenever you like."""
-
-    __slots__ = (
-        "accepted",
-        "bytes_received",
-        "bytes_sent",
-        "refused",
-        "requests",
-        "responses",
-        "timeouts",
-    )
-
-    def __init__(self) -> None:
-        self.accepted = 0
-        """Connections."""
-        self.refused = 0
-        """Connections closed at once because there were too many."""
-        self.requests = 0
-        """Requests whose head was read."""
-        self.responses = [0] * 6
-        """By class: `responses[2]` counts those with status 200 to 299."""
-        self.bytes_received = 0
-        self.bytes_sent = 0
-        self.timeouts = 0
-        """Deadlines that passed, but for those of idle connections."""
+from mynet.http.shared import Shared
 
 
 @implementer(IProtocolFactory, IProtocolNegotiationFactory)
-class HTTPFactory:
-    """Serves a handler over HTTP on any stream transport."""
+class HTTPFactory(Shared):
+    """Serves a handler over HTTP on any stream transport.
 
-    def __init__(
-        self,
-        handler: Handler,
-        limits: Limits | None = None,
-        *,
-        access_log: Callable[[Access], None] | None = None,
-        reactor: IReactorTime | None = None,
-    ) -> None:
-        """An own factory for each handler.
-
-        Args:
-            handler: What answers; see `mynet.http.message`. Its own `start` and `stop`,
-                if any, are the caller's to call.
-            limits: `Limits()` unless given.
-            access_log: Called after each response.
-            reactor: Whose time is used: the global reactor unless given.
-        """
-        self.handler = handler
-        self.limits = limits or Limits()
-        self.access_log = access_log
-        self.stats = Stats()
-        self.connections: set[Connection] = set()
-        """Those that are open."""
-        self.draining = False
-        self.context = copy_context()
-        """What the context of each request is a copy of."""
-        self.reader = HeadReader(self.limits)
-        self.now = 0.0
-        """The reactor's time at the last sweep."""
-        self._clock = reactor
-        self._per_address: Counter[str] = Counter()
-        self._prefixes: dict[int, bytes] = {}
-        self._templates: dict[tuple[int, str | None], bytes] = {}
-        self._date = b""
-        self._sweeping: IDelayedCall | None = None
-        self._drains: list[tuple[Deferred[None], IDelayedCall]] = []
-
-    @property
-    def clock(self) -> IReactorTime:
-        """The reactor whose time is used."""
-        if self._clock is None:
-            from twisted.internet import reactor
-
-            self._clock = cast(IReactorTime, reactor)
-        return self._clock
-
-    def drain(self, timeout: float) -> Deferred[None]:
-        """End all connections in good order.
-
-        Idle ones are closed; on others the response in progress is the last, and says so
-        if its head has not been sent. Those that are still open after `timeout` seconds
-        are cut off. To stop listening before is the caller's part.
-
-        Returns:
-            A Deferred that fires when no connection is left. Asked again, the earliest
-            deadline holds.
-        """
-        self.draining = True
-        for connection in tuple(self.connections):
-            connection.drain()
-        if not self.connections:
-            return succeed(None)
-        drained: Deferred[None] = Deferred()
-        self._drains.append((drained, self.clock.callLater(timeout, self._cut_off)))
-        return drained
-
-    def _cut_off(self) -> None:
-        log.warn("{count} connections did not end in time", count=len(self.connections))
-        for connection in tuple(self.connections):
-            connection.abort()
-
-    # For connections
-
-    def connected(self, connection: Connection) -> None:
-        """A connection has begun."""
-        if self._sweeping is None:
-            self._tick()
-            self._sweeping = self.clock.callLater(SWEEP, self._sweep)
-        self.connections.add(connection)
-        self.stats.accepted += 1
-        if (address := countable(connection.client)) is not None:
-            self._per_address[address] += 1
-
-    def disconnected(self, connection: Connection) -> None:
-        """A connection is over."""
-        self.connections.discard(connection)
-        if (address := countable(connection.client)) is not None:
-            self._per_address[address] -= 1
-            if not self._per_address[address]:
-                del self._per_address[address]
-        if self.connections:
-            return
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            self._sweeping = None
-        drains, self._drains = self._drains, []
-        for drained, deadline in drains:
-            if deadline.active():
-                deadline.cancel()
-            drained.callback(None)
-
-    def responded(
-        self, request: Request | None, client: IAddress, status: int, length: int
-    ) -> None:
-        """A response has been handed to the transport, or its client has gone."""
-        self.stats.responses[status // 100] += 1
-        if self.access_log is not None:
-            try:
-                self.access_log(Access(request, client, status, length))
-            except Exception:
-                log.failure("the access log failed")
-
-    def plain_template(self, status: int, content_type: str | None) -> bytes:
-        """See `mynet.http.outgoing.plain_template`."""
-        template = self._templates.get((status, content_type))
-        if template is None:
-            template = plain_template(self.status_and_date(status), content_type)
-            self._templates[status, content_type] = template
-        return template
-
-    def status_and_date(self, status: int) -> bytes:
-        """The first two lines of a response."""
-        prefix = self._prefixes.get(status)
-        if prefix is None:
-            prefix = self._prefixes[status] = status_line(status) + self._date
-        return prefix
-
-    def _tick(self) -> None:
-        self.now = self.clock.seconds()
-        date = date_line(time.time())
-        if date != self._date:
-            self._date = date
-            self._prefixes.clear()
-            self._templates.clear()
-
-    def _sweep(self) -> None:
-        self._sweeping = self.clock.callLater(SWEEP, self._sweep)
-        self._tick()
-        now = self.now
-        for connection in tuple(self.connections):
-            connection.check_deadlines(now)
+    Its connections are counted and limited, their deadlines kept, and on `drain` they all
+    end in order.
+    """
 
     # IProtocolFactory
 
@@ -232,20 +37,12 @@ class HTTPFactory:
     def doStop(self) -> None:
         """A port listens no more; connections go on, until `drain`."""
 
-    def buildProtocol(self, addr: IAddress | None) -> HTTP1Connection | None:
-        """A connection; None, which closes it at once, where there are too many."""
+    def buildProtocol(self, addr: IAddress | None) -> HTTP1Connection | Refusal:
+        """A connection; one that is cut off at once where there are too many."""
         if self._is_full(addr):
             self.stats.refused += 1
-            return None
+            return Refusal()
         return HTTP1Connection(self, addr)
-
-    def _is_full(self, client: IAddress | None) -> bool:
-        limits = self.limits
-        if limits.connections is not None and len(self.connections) >= limits.connections:
-            return True
-        most = limits.connections_per_address
-        address = None if most is None else countable(client)
-        return most is not None and address is not None and self._per_address[address] >= most
 
     # IProtocolNegotiationFactory
 
@@ -254,18 +51,8 @@ class HTTPFactory:
         return [b"http/1.1", b"http/1.0"]
 
 
-def countable(client: IAddress | None) -> str | None:
-    """By what the connections of a client are counted; None where they are not.
+class Refusal(Protocol):
+    """What a connection gets that is one too many: None would do, but not for Twisted's TLS."""
 
-    An IPv6 network of 64 bits counts as one client, since one client has as many
-    addresses of it as it likes.
-    """
-    host = getattr(client, "host", None)
-    if not isinstance(host, str) or host.startswith("127."):
-        return None
-    if ":" not in host:
-        return host
-    address = IPv6Address(host.partition("%")[0])
-    if address.ipv4_mapped is not None:
-        return None if address.ipv4_mapped.is_loopback else str(address.ipv4_mapped)
-    return None if address.is_loopback else address.exploded[:19]
+    def makeConnection(self, transport: ITransport) -> None:
+        cast(ITCPTransport, transport).abortConnection()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from math import inf
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import (
@@ -39,6 +39,7 @@ from mynet.http.message import Request, Response, Upgrade, error_response
 from mynet.http.outgoing import BODILESS, PIECE, Outgoing, frame_response
 from mynet.http.reading import END, Head, bad
 from mynet.http.sending import close_body, send_body
+from mynet.http.shared import Shared
 from mynet.http.writing import (
     CLOSE_LINE,
     chunk,
@@ -48,9 +49,6 @@ from mynet.http.writing import (
     response_fields,
     status_line,
 )
-
-if TYPE_CHECKING:
-    from mynet.http.factory import HTTPFactory
 
 log = Logger()
 
@@ -87,7 +85,7 @@ class HTTP1Connection(Connection):
         "_upgraded",
     )
 
-    def __init__(self, factory: HTTPFactory, client: IAddress | None) -> None:
+    def __init__(self, factory: Shared, client: IAddress | None) -> None:
         super().__init__(factory, client, self._receive)
         # Input
         self._last_head: Head | None = None
@@ -588,6 +586,7 @@ class HTTP1Connection(Connection):
             self._close()
 
     def drain(self) -> None:
+        """Close if idle; a request in progress is answered first, and told so."""
         if self._state is State.UPGRADED:
             self.transport.loseConnection()
         elif self._request is not None:
@@ -598,6 +597,7 @@ class HTTP1Connection(Connection):
     # The factory's sweep
 
     def check_deadlines(self, now: float) -> None:
+        """Act upon what should have happened by now."""
         incoming = self._incoming
         if incoming is not None:
             if incoming.deadline <= now:

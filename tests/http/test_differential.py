@@ -18,10 +18,11 @@ from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from mynet.http.errors import HTTPError
-from mynet.http.factory import Access, HTTPFactory
+from mynet.http.factory import HTTPFactory
 from mynet.http.limits import Limits
 from mynet.http.message import Request, Response
 from mynet.http.reading import HeadReader, parse_fields
+from mynet.http.shared import Access
 from mynet.testing import Wire
 from tests.conversation import BEHIND, GET
 

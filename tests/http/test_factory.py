@@ -12,9 +12,11 @@ from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from mynet.http.factory import Access, HTTPFactory, Stats, countable
+from mynet.http.factory import HTTPFactory
+from mynet.http.http1 import HTTP1Connection
 from mynet.http.limits import Limits
 from mynet.http.message import Body, Request, Response, Upgrade
+from mynet.http.shared import Access, Stats, countable
 from mynet.testing import CLIENT, MemoryTransport, Wire, result_of
 from tests.conversation import GET, Recorder, Waiting, head, post, replies, reply
 from tests.http.test_http1 import UPGRADE, Echo
@@ -134,7 +136,7 @@ def test_client_of_a_transport():
     clock = Clock()
     factory = HTTPFactory(hello, Limits(connections_per_address=1), reactor=clock)
     connection = factory.buildProtocol(None)
-    assert connection is not None
+    assert isinstance(connection, HTTP1Connection)
     transport = MemoryTransport(clock)
     transport.protocol = connection
     connection.makeConnection(transport)
@@ -177,7 +179,7 @@ def test_time_of_a_connection_that_comes_late():
 def test_date_changes(monkeypatch):
     """The Date is right to the second, whatever was answered before."""
     now = 784111777.0
-    monkeypatch.setattr("mynet.http.factory.time.time", lambda: now)
+    monkeypatch.setattr("mynet.http.shared.time.time", lambda: now)
     wire = Wire(hello)
     for expected in ("08:49:37", "08:49:37", "08:49:38"):
         wire.send(GET)

@@ -17,10 +17,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from mynet.http.factory import Access, HTTPFactory
+from mynet.http.factory import HTTPFactory
 from mynet.http.http1 import READ_AHEAD
 from mynet.http.limits import KIB, Limits
 from mynet.http.message import Request, Response, Upgrade
+from mynet.http.shared import Access
 from mynet.testing import Wire
 from tests.conversation import (
     BEHIND,

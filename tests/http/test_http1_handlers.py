@@ -12,10 +12,11 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 
 from mynet.http.errors import ClientGone, HTTPError
-from mynet.http.factory import Access, HTTPFactory
+from mynet.http.factory import HTTPFactory
 from mynet.http.limits import KIB
 from mynet.http.message import Request, Response
 from mynet.http.outgoing import PIECE
+from mynet.http.shared import Access
 from mynet.testing import HIGH_WATER, Wire, result_of
 from tests.conversation import GET, Waiting, head, post, replies, reply
 

@@ -11,11 +11,13 @@ from twisted.internet.interfaces import (
     ITCPTransport,
     IUNIXTransport,
 )
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
-from mynet.http import HTTPFactory, Request, Response
+from mynet.http import HTTPFactory, Limits, Request, Response
 from mynet.http.http1 import HTTP1Connection
 from mynet.testing import CLIENT, MemoryTransport
 
@@ -26,7 +28,7 @@ def hello(request: Request) -> Response:
 
 def connect(factory: HTTPFactory, transport: MemoryTransport) -> HTTP1Connection:
     connection = factory.buildProtocol(CLIENT)
-    assert connection is not None
+    assert isinstance(connection, HTTP1Connection)
     connection.makeConnection(transport)
     return connection
 
@@ -80,3 +82,20 @@ def test_small_pieces(is_unix):
     alsoProvides(transport, IUNIXTransport if is_unix else ITCPTransport)
     connect(HTTPFactory(hello, reactor=clock), transport)
     assert transport.no_delay != is_unix
+
+
+def test_too_many_over_tls():
+    """Over TLS too, a connection that is one too many is closed at once, without a word.
+
+    Twisted's TLS does not know that a factory may build none.
+    """
+    clock = Clock()
+    factory = HTTPFactory(hello, Limits(connections=0), reactor=clock)
+    transport = MemoryTransport(clock)
+    transport.protocol = TLSMemoryBIOFactory(CertificateOptions(), False, factory).buildProtocol(
+        CLIENT
+    )
+    transport.protocol.makeConnection(transport)
+    clock.advance(0)
+    assert transport.disconnected
+    assert factory.stats.refused == 1

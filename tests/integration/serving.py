@@ -20,7 +20,6 @@ from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
 from multidict import CIMultiDict
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
@@ -70,12 +69,19 @@ PIECE = 64 * 1024
 """How much clients send and receive at once."""
 
 
+def reactor() -> Any:
+    """The reactor, which is chosen only after this file is read."""
+    from twisted.internet import reactor
+
+    return reactor
+
+
 def integration(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Any]:
     """Decorate a test that is a coroutine and waits for what is real."""
 
     @functools.wraps(test)
     async def limited(*args: Any, **named: Any) -> None:
-        await Deferred.fromCoroutine(test(*args, **named)).addTimeout(TIMEOUT, reactor)
+        await Deferred.fromCoroutine(test(*args, **named)).addTimeout(TIMEOUT, reactor())
 
     marked: Callable[..., Any] = pytest_twisted.ensureDeferred(limited)
     return marked
@@ -92,7 +98,7 @@ def in_thread(call: Callable[..., T], *args: Any) -> Deferred[T]:
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what nobody tells of."""
     while not condition():
-        await deferLater(reactor, 0.002)
+        await deferLater(reactor(), 0.002)
 
 
 class Transport(Protocol):
@@ -121,7 +127,7 @@ def number_of(port: IListeningPort) -> int:
 
 def endpoint(description: str) -> IStreamServerEndpoint:
     """Where to listen, as users say it."""
-    made: IStreamServerEndpoint = serverFromString(reactor, description)
+    made: IStreamServerEndpoint = serverFromString(reactor(), description)
     return made
 
 
@@ -139,7 +145,7 @@ class TCP:
         return client
 
     def client(self, port: IListeningPort) -> IStreamClientEndpoint:
-        return TCP4ClientEndpoint(reactor, "127.0.0.1", number_of(port))
+        return TCP4ClientEndpoint(reactor(), "127.0.0.1", number_of(port))
 
     def authority(self, port: IListeningPort) -> str:
         return f"localhost:{number_of(port)}"
@@ -163,7 +169,7 @@ class UNIX:
         return client
 
     def client(self, port: IListeningPort) -> IStreamClientEndpoint:
-        return UNIXClientEndpoint(reactor, str(self.path))
+        return UNIXClientEndpoint(reactor(), str(self.path))
 
     def authority(self, port: IListeningPort) -> str:
         return "localhost"
@@ -240,7 +246,7 @@ class Service:
         """Whether the server reads what its one client sends."""
         (connection,) = self.factory.connections
         below = getattr(connection.transport, "transport", connection.transport)
-        return below in IReactorFDSet(reactor).getReaders()
+        return below in IReactorFDSet(reactor()).getReaders()
 
 
 WANTS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
