@@ -19,7 +19,6 @@ import aiohttp
 import treq
 from multidict import CIMultiDict
 from treq.client import HTTPClient
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IStreamClientEndpoint
 from twisted.internet.task import cooperate
@@ -28,7 +27,16 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
-from tests.integration.serving import TIMEOUT, TLS, UNIX, Answer, Service, Transport, in_thread
+from tests.integration.serving import (
+    TIMEOUT,
+    TLS,
+    UNIX,
+    Answer,
+    Service,
+    Transport,
+    in_thread,
+    reactor,
+)
 
 Body = bytes | list[bytes]
 """What a client sends: at once with its length, or piece by piece in chunks."""
@@ -65,9 +73,9 @@ class Treq:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self._pool = HTTPConnectionPool(reactor)
+        self._pool = HTTPConnectionPool(reactor())
         self._pool.retryAutomatically = False
-        agent = Agent.usingEndpointFactory(reactor, _To(service.client()), self._pool)
+        agent = Agent.usingEndpointFactory(reactor(), _To(service.client()), self._pool)
         self.http = HTTPClient(agent)
         """The client itself."""
 

@@ -83,11 +83,12 @@ async def serve(transport: Transport) -> AsyncIterator[Serve]:
 
 @implementer(ILogObserver)
 class Logged(list[Failure]):
-    """The failures that are logged."""
+    """The failures that are logged, by Twisted's new way or its old one."""
 
     def __call__(self, event: LogEvent) -> None:
-        if "log_failure" in event:
-            self.append(event["log_failure"])
+        failure = event.get("log_failure") or event.get("failure")
+        if failure is not None:
+            self.append(failure)
 
 
 @pytest.fixture(autouse=True)
