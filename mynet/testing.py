@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import msgspec
 from multidict import CIMultiDict
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IAddress,
@@ -42,9 +42,11 @@ from mynet.http.errors import HTTPError
 from mynet.http.exchange import RawHeaders
 from mynet.http.factory import HTTPFactory
 from mynet.http.limits import KIB, Limits
-from mynet.http.message import Handler, Request, Response, error_response
+from mynet.http.message import Handler, Request, Response, Upgrade, error_response
+from mynet.http.outgoing import frame_response
 from mynet.http.sending import close_body, send_body
 from mynet.http.tls import TLS
+from mynet.http.writing import status_line
 
 __all__ = [
     "CLIENT",
@@ -191,10 +193,11 @@ class Client:
 
         Returns:
             A Deferred of the answer. An `HTTPError` becomes an answer; anything else that
-            the handler, or the body of its response, raises fails the Deferred. Cancelling
-            it is the client going away.
+            the handler, or the body of its response, raises fails the Deferred, and so does
+            a response that no connection would send. Cancelling it is the client going away.
         """
-        fields = {"Host": "test"} | dict(headers or {})
+        fields = CIMultiDict(headers or {})
+        fields.setdefault("Host", "test")
         if json is not None:
             body = msgspec.json.encode(json)
             fields["Content-Type"] = "application/json"
@@ -203,24 +206,32 @@ class Client:
             fields["Content-Type"] = "application/x-www-form-urlencoded"
         exchange = MemoryExchange()
         request = make_request(method, target, fields, body, exchange)
-        answer = start(self._exchange(request, exchange), copy_context(), self._clock)
+        try:
+            answer = start(self._exchange(request, exchange), copy_context(), self._clock)
+        except Exception:
+            return fail()
         return answer if isinstance(answer, Deferred) else succeed(answer)
 
     async def _exchange(self, request: Request, exchange: MemoryExchange) -> Answer:
         try:
-            response = self._handler(request)
-            if not isinstance(response, Response):
-                response = await response
-        except HTTPError as error:
-            response = error_response(error)
-        try:
-            if request.method == "HEAD":
-                await close_body(response.body)
-            else:
-                await send_body(exchange, response.body)
-            return Answer(response, b"".join(exchange.sent), exchange)
+            response = await self._respond(request)
+            body = await _body_of(response, request, exchange)
+            return Answer(response, body, exchange)
+        except CancelledError:
+            exchange.disconnect()
+            raise
         finally:
             request.finish()
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            response = await self._handler(request)
+        except HTTPError as error:
+            return error_response(error)
+        if not isinstance(response, Response):
+            kind = type(response).__name__
+            raise TypeError(f"a handler must return a Response, not {kind}")
+        return response
 
     def get(self, target: str, **options: Any) -> Deferred[Answer]:
         """GET; see `request`."""
@@ -251,6 +262,21 @@ class Client:
         return self.request("OPTIONS", target, **options)
 
 
+async def _body_of(response: Response, request: Request, exchange: MemoryExchange) -> bytes:
+    """What a client gets of a response's body, if it is one that can be sent."""
+    if isinstance(response, Upgrade):
+        return b""
+    framed = frame_response(response, request.method, request.version, True, status_line)
+    if framed.body is not None:
+        await close_body(response.body)
+        return framed.body
+    await send_body(exchange, response.body)
+    body = b"".join(exchange.sent)
+    if framed.length is not None and len(body) != framed.length:
+        raise ValueError(f"Content-Length is {framed.length}, but the body has {len(body)} bytes")
+    return body
+
+
 def make_request(
     method: str = "GET",
     target: str = "/",
@@ -269,7 +295,7 @@ def make_request(
         fields.setdefault("Content-Length", str(len(body)))
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
     host = fields.get("Host", "test").encode()
-    return Request(exchange, method, target.encode(), "1.1", host, raw, incoming)
+    return Request(exchange, method, target.encode("ascii"), "1.1", host, raw, incoming)
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
