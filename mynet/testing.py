@@ -270,7 +270,7 @@ async def _body_of(response: Response, request: Request, exchange: MemoryExchang
     if framed.body is not None:
         await close_body(response.body)
         return framed.body
-    await send_body(exchange, response.body)
+    await send_body(exchange, response.body, framed.length)
     body = b"".join(exchange.sent)
     if framed.length is not None and len(body) != framed.length:
         raise ValueError(f"Content-Length is {framed.length}, but the body has {len(body)} bytes")

@@ -442,7 +442,7 @@ class HTTP1Connection(Connection):
             self._send_upgrade(response, request)
         else:
             method, version = request.method, request.version
-            keep_alive = self._keep_alive and not self._must_close(response)
+            keep_alive = self._keep_alive and not self._must_close(response, request)
             outgoing = frame_response(
                 response, method, version, keep_alive, factory.status_and_date
             )
@@ -473,18 +473,21 @@ class HTTP1Connection(Connection):
         self._discard(response)
         self._finish(request)
 
-    def _must_close(self, response: Response) -> bool:
+    def _must_close(self, response: Response, request: Request) -> bool:
         """Whether, apart from what client and handler want, this response is the last."""
         if self.factory.draining:
             return True
         if self._incoming is None or self._incoming.drainable:
             return False
         # While a body streams out, that of the request may still be read, but not asked for.
-        return self._incoming.expected or isinstance(response.body, bytes)
+        streams = request.method != "HEAD" and response.status not in BODILESS
+        streams = streams and not isinstance(response.body, bytes)
+        return self._incoming.expected or not streams
 
     def _stream(self, response: Response, request: Request) -> None:
         try:
-            result = start(send_body(self, response.body), self._context, self.factory.clock)
+            sent = send_body(self, response.body, self._owed)
+            result = start(sent, self._context, self.factory.clock)
         except Exception:
             self._failed(Failure(), request)
             return

@@ -366,7 +366,8 @@ class Response:
             status: 200 to 599.
             headers: Its fields. Content-Length, Date and what concerns the connection
                 are added by the protocol. A Content-Length given for a streamed body
-                is a promise: a body that breaks it aborts the connection.
+                is a promise: a body that breaks it aborts the connection. Of a file no
+                more is read than that.
             content_type: The Content-Type, unless among the headers.
         """
         self.body = body

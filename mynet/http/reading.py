@@ -55,6 +55,7 @@ _EMPTY_LINE = (b"", b"")
 _VERSIONS = {b"HTTP/1.1\r\n": "1.1", b"HTTP/1.0\r\n": "1.0"}
 _CACHED_HEAD = 4 * KIB  # a larger one is not worth its place in the cache
 _CACHED_HEADS = 512
+_AROUND = 64  # a chunk size, and the ends of lines, around a trailer section
 
 
 class Framing(NamedTuple):
@@ -404,7 +405,7 @@ class ChunkedDecoder:
         except httptools.HttpParserError as error:
             raise bad(f"{error}.") from None
         self._barren = 0 if len(self.pieces) > decoded else self._barren + len(piece)
-        if self._barren > self._limit:
+        if self._barren > self._limit + _AROUND:
             raise _too_much(self._limit)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Iterator
+from sys import maxsize
 from typing import Any, BinaryIO, Protocol, cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -25,14 +26,16 @@ class Sink(Protocol):
         """As `Exchange.send`."""
 
 
-async def send_body(sink: Sink, body: Body) -> None:
+async def send_body(sink: Sink, body: Body, length: int | None = None) -> None:
     """Send a whole body, and close what it comes from, however that ends.
+
+    Of a file no more is read than `length`, if that is known: it may be growing.
 
     Raises:
         Exception: What the body raises; TypeError for what is no body, or gives no bytes.
     """
     try:
-        await _send_any(sink, body)
+        await _send_any(sink, body, length)
     except GeneratorExit:  # nobody will ever resume this: nothing more can be awaited
         raise
     except BaseException:
@@ -41,7 +44,7 @@ async def send_body(sink: Sink, body: Body) -> None:
     await close_body(body)
 
 
-async def _send_any(sink: Sink, body: Body) -> None:
+async def _send_any(sink: Sink, body: Body, length: int | None) -> None:
     if isinstance(body, bytes):
         await _send_pieces(sink, _slices(body))
     elif isinstance(body, AsyncIterable):
@@ -50,7 +53,7 @@ async def _send_any(sink: Sink, body: Body) -> None:
     elif IBodyProducer.providedBy(body):
         await _send_produced(sink, body)
     elif hasattr(body, "read"):
-        await _send_pieces(sink, _read(cast(BinaryIO, body)))
+        await _send_pieces(sink, _read(cast(BinaryIO, body), length))
     else:
         await _send_pieces(sink, body)
 
@@ -79,8 +82,11 @@ def _slices(body: bytes) -> Iterator[bytes]:
     return (body[start : start + PIECE] for start in range(0, len(body), PIECE))
 
 
-def _read(file: BinaryIO) -> Iterator[bytes]:
-    return iter(lambda: file.read(FILE_PIECE), b"")
+def _read(file: BinaryIO, length: int | None) -> Iterator[bytes]:
+    left = maxsize if length is None else length
+    while left and (piece := file.read(min(left, FILE_PIECE))):
+        left -= len(piece)
+        yield piece
 
 
 async def _send_produced(sink: Sink, producer: IBodyProducer) -> None:

@@ -13,11 +13,9 @@ from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbac
 
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.factory import HTTPFactory
-from mynet.http.limits import KIB
 from mynet.http.message import Request, Response
-from mynet.http.outgoing import PIECE
 from mynet.http.shared import Access
-from mynet.testing import HIGH_WATER, Wire, result_of
+from mynet.testing import Wire, result_of
 from tests.conversation import GET, Waiting, head, post, replies, reply
 
 VALUE: ContextVar[str] = ContextVar("VALUE", default="none")
@@ -526,47 +524,3 @@ def test_context_of_the_factory():
     wire = Wire(factory)
     wire.send(GET)
     assert reply(wire).text == "factory"
-
-
-# Clients that read slowly
-
-BOUND = PIECE + 2 * HIGH_WATER
-"""The most that may wait for one client."""
-
-
-def endless() -> Iterator[bytes]:
-    while True:
-        yield b"x" * 10 * KIB
-
-
-async def endless_slowly() -> AsyncIterator[bytes]:
-    while True:
-        yield b"x" * 10 * KIB
-
-
-@pytest.mark.parametrize("data", [GET, GET + GET, GET[:5]], ids=["alone", "pipelined", "split"])
-@pytest.mark.parametrize("body", [endless, endless_slowly])
-def test_client_that_does_not_read(body, data):
-    """A body waits for its client: what is in memory stays the same however long it is."""
-    wire = Wire(lambda request: Response(body()))
-    wire.stop_reading()
-    wire.send(data)
-    wire.send(GET[len(data) :])
-    assert HIGH_WATER < len(wire.transport.waiting) < HIGH_WATER + 20 * KIB
-    for _ in range(20):
-        wire.read(100 * KIB)
-        assert len(wire.transport.waiting) < HIGH_WATER + 20 * KIB
-    assert len(wire.received) > 1000 * KIB
-    wire.hang_up()
-
-
-def test_client_that_does_not_read_large_bytes():
-    """Large bytes wait in their one place, and not in the transport as well."""
-    wire = Wire(lambda request: Response(b"x" * 5000 * KIB))
-    wire.stop_reading()
-    wire.send(GET)
-    assert len(wire.transport.waiting) < BOUND
-    while wire.transport.waiting:
-        wire.read(50 * KIB)
-        assert len(wire.transport.waiting) < BOUND
-    assert len(reply(wire).body) == 5000 * KIB

@@ -257,13 +257,30 @@ def test_chunks_that_are_wrong():
 def test_limit_of_chunk_extensions():
     """What is no data has a limit, where it is not among data; data has none here."""
     decoder = ChunkedDecoder(Limits(trailers=100))
-    decoder.feed(b"5;" + b"a" * 50)
-    decoder.feed(b"\r\nhello\r\n5;" + b"a" * 50)
-    decoder.feed(b"\r\nhello\r\n5;")
-    for _ in range(100):
+    for _ in range(3):
+        decoder.feed(b"5;" + b"a" * 100)
+        decoder.feed(b"\r\nhello\r\n")
+    decoder.feed(b"5;")
+    for _ in range(100 + 62):
         decoder.feed(b"a")
     with pytest.raises(HTTPError, match="431"):
         decoder.feed(b"a")
+
+
+@pytest.mark.parametrize("size", [1, 10, 1000])
+def test_limit_of_trailers(size):
+    """Trailers may be as large as their limit, each line with its end, and not larger."""
+    limits = Limits(trailers=100)
+    for value, is_fine in ((b"x" * 45, True), (b"x" * 46, False)):
+        data = chunked(b"hello", trailers=b"A: " + value + b"\r\nB: " + b"x" * 45 + b"\r\n")
+        decoder = ChunkedDecoder(limits)
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        if is_fine:
+            assert sum(map(decoder.feed, pieces)) == len(data)
+            assert decoder.ended
+        else:
+            with pytest.raises(HTTPError, match="431"):
+                sum(map(decoder.feed, pieces))
 
 
 @pytest.mark.parametrize("limits", [Limits(trailers=0), Limits(header_count=0)])

@@ -171,6 +171,16 @@ def test_file_in_pieces():
     assert set(file.sizes) == {FILE_PIECE}
 
 
+def test_file_that_grows():
+    """Of a file whose length is known no more is sent, though there may be more by now."""
+    for length, expected in ((3, b"hel"), (5, b"hello"), (9, b"hello"), (0, b"")):
+        client = Client()
+        file = File(b"hello")
+        result_of(Deferred.fromCoroutine(send_body(client, file, length)))
+        assert client.body == expected
+        assert file.closed
+
+
 @pytest.mark.parametrize("piece", ["text", 5, None, [b"x"]], ids=repr)
 @pytest.mark.parametrize("iterate", [Noting.iterate, Noting.iterate_slowly])
 def test_pieces_that_are_none(piece, iterate):
