@@ -7,11 +7,13 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
+from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Protocol
 
-from mynet.http import ClientGone, Limits, Request, Response
+from mynet.http import ClientGone, Limits, Request, Response, Upgrade
 from mynet.http.limits import KIB, MIB
 from tests.integration.serving import (
     LARGE,
@@ -36,6 +38,7 @@ GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 POST_LAST = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+UPGRADE = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: upper\r\n\r\n"
 POST_CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 RESETS = struct.pack("ii", 1, 0)
@@ -358,3 +361,51 @@ async def test_nonsense(serve):
             return int(answer.readline().split(b" ")[1])
 
     assert 400 <= await in_thread(client) < 500
+
+
+# Another protocol
+
+
+class Upper(Protocol):
+    """It sends back what it gets, in capitals."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(data.upper())
+
+    # IPushProducer: while the client does not read, we do not either
+
+    def pauseProducing(self) -> None:
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """It is over."""
+
+
+@integration
+async def test_upgrade(serve):
+    """After an upgrade, what comes is for the other protocol: also what was there already."""
+    service = await serve(lambda request: Upgrade("upper", Upper()))
+    text = LARGE.hex().encode()
+
+    def client() -> None:
+        with service.connect() as client, client.makefile("rb") as received:
+            client.sendall(UPGRADE + b"hello, ")
+            answer = read_answer(received)
+            assert (answer.status, answer.headers["Upgrade"]) == (101, "upper")
+            client.sendall(b"world")
+            assert received.read(12) == b"HELLO, WORLD"
+            for start in range(0, len(text), PIECE):
+                piece = text[start : start + PIECE]
+                client.sendall(piece)
+                assert received.read(len(piece)) == piece.upper()
+
+    await in_thread(client)
+    await until(lambda: not service.factory.connections)
