@@ -21,6 +21,9 @@ from zope.interface import implementer
 from mynet.http.errors import HTTPError
 from mynet.http.limits import MIB
 
+CHUNKS = 64
+"""How many chunks wait apart; what comes then joins the last, since each costs memory too."""
+
 READ_LIMIT = 1 * MIB
 """What `read` gathers unless told otherwise; nginx's client_max_body_size is the same."""
 
@@ -62,7 +65,7 @@ class RequestBody:
     )
 
     def __init__(self, source: BodySource, declared: int | None, high_water: int) -> None:
-        self._source = source
+        self._source: BodySource | None = source
         self._chunks: deque[bytes] = deque()
         self._waiting: Deferred[None] | None = None
         self._error: BaseException | None = None
@@ -83,11 +86,14 @@ class RequestBody:
 
     def feed(self, data: bytes) -> None:
         """Some of the body, not empty, has arrived."""
-        self._chunks.append(data)
+        if len(self._chunks) >= CHUNKS:
+            self._chunks[-1] += data
+        else:
+            self._chunks.append(data)
         self.buffered += len(data)
         if self._waiting is not None:
             self._wake()
-        if self.buffered >= self.high_water and not self._paused:
+        if self.buffered >= self.high_water and not self._paused and self._source is not None:
             self._paused = True
             self._source.pause_body()
 
@@ -104,11 +110,23 @@ class RequestBody:
             self._error = error
             self._wake()
 
-    def discard(self) -> None:
-        """Throw away what waits to be read: nobody will read it."""
-        self._chunks.clear()
-        self.buffered = 0
-        self._unpause()
+    def detach(self) -> None:
+        """The exchange is over: what has arrived may still be read, and no more will come.
+
+        Nothing is asked any more of the protocol, which may be at another request.
+        """
+        self._source = None
+        self.fail(RuntimeError("the request has been answered"))
+
+    @property
+    def detached(self) -> bool:
+        """Whether its exchange is over."""
+        return self._source is None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for more of it right now."""
+        return self._waiting is not None
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, None
@@ -116,7 +134,7 @@ class RequestBody:
             waiting.callback(None)
 
     def _unpause(self) -> None:
-        if self._paused:
+        if self._paused and self._source is not None:
             self._paused = False
             self._source.resume_body()
 
@@ -155,7 +173,7 @@ class RequestBody:
     def _start(self) -> None:
         if not self.started:
             self.started = True
-            if not self.ended and self._error is None:
+            if not self.ended and self._error is None and self._source is not None:
                 self._source.want_body()
 
     def _arrival(self) -> Deferred[None]:
@@ -177,8 +195,10 @@ class RequestBody:
         """
         if self.ended and (limit is None or self.buffered <= limit):
             whole = b"".join(self._chunks)
-            self.discard()
+            self._chunks.clear()
+            self.buffered = 0
             self.started = True
+            self._unpause()
             return succeed(whole)
         return Deferred.fromCoroutine(self._gather(limit))
 

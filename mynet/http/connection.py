@@ -18,14 +18,18 @@ from typing import Any
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IPushProducer, ITransport, IUNIXTransport
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from mynet.http.limits import KIB
-from mynet.http.shared import Shared
+from mynet.http.shared import Shared, countable
 from mynet.http.tls import TLS, is_tls, tls_of
 
 CORKED = 64 * KIB
 """How much is joined into one write while corked."""
+
+TURN = 512 * KIB
+"""How much of a stream is written before others have their turn, if nothing ever pauses it."""
 
 
 class State(Enum):
@@ -53,11 +57,14 @@ class Connection(ABC):
         "_read_deadline",
         "_reading_paused",
         "_send_now",
+        "_server",
         "_state",
         "_tls",
         "_write_deadline",
         "_write_paused",
+        "_written_at_once",
         "client",
+        "counted_as",
         "dataReceived",
         "factory",
         "transport",
@@ -68,6 +75,8 @@ class Connection(ABC):
     ) -> None:
         self.factory = factory
         self.client: Any = client  # an IAddress, from makeConnection on
+        self.counted_as = countable(client)
+        self._server: IAddress | None = None
         self.transport: Any = None
         self.dataReceived = receive
         self._state = State.OPEN
@@ -78,6 +87,7 @@ class Connection(ABC):
         self._corked: bytearray | None = None
         self._send_now: Callable[[bytes], object] | None = None
         self._drained: list[Deferred[None]] = []
+        self._written_at_once = 0  # of a stream, since it last waited
         # In the factory's time: when something should have arrived, or should have been taken
         self._read_deadline = inf
         self._write_deadline = inf
@@ -88,8 +98,10 @@ class Connection(ABC):
     @property
     def server(self) -> IAddress:
         """The address at which the client arrived."""
-        address: IAddress = self.transport.getHost()
-        return address
+        if self._server is None:
+            self._learn_addresses()
+            assert self._server is not None
+        return self._server
 
     @property
     def scheme(self) -> str:
@@ -100,6 +112,11 @@ class Connection(ABC):
     def tls(self) -> TLS | None:
         """What the TLS handshake settled; None without TLS."""
         return tls_of(self.transport) if self._tls else None
+
+    def _learn_addresses(self) -> None:
+        """Ask the transport, which may have learnt from the first bytes (HAProxy's protocol)."""
+        self.client = self.transport.getPeer()
+        self._server = self.transport.getHost()
 
     # Reading
 
@@ -142,6 +159,7 @@ class Connection(ABC):
         self.factory.stats.bytes_sent += len(data)
         self._uncork()
         self._send_now = None
+        self._written_at_once += len(data)
         self.transport.write(data)
 
     def _transmit(self, data: bytes) -> None:
@@ -170,9 +188,15 @@ class Connection(ABC):
             self._transmit(bytes(corked))
 
     def _wait_until_drained(self) -> Deferred[None] | None:
-        """A Deferred that fires when the client has taken enough; None if it has."""
+        """A Deferred that fires when the client has taken enough; None if it has.
+
+        Or when it is the turn of others: a transport may take everything, and never pause.
+        """
         if not self._write_paused:
-            return None
+            if self._written_at_once < TURN:
+                return None
+            self._written_at_once = 0
+            return deferLater(self.factory.clock, 0)
         drained: Deferred[None] = Deferred()
         self._drained.append(drained)
         return drained
@@ -206,6 +230,14 @@ class Connection(ABC):
             self._deafen()
             self.transport.unregisterProducer()
         self._state = state
+
+    def _is_forsaken(self) -> bool:
+        """Whether TLS has ended below us and nobody will ever tell.
+
+        Twisted's does so when its client says goodbye while some of what we sent still waits.
+        """
+        lower = self.transport.transport if self._tls else None
+        return bool(getattr(lower, "disconnecting", False)) and self._state is State.OPEN
 
     def abort(self) -> None:
         """Cut the connection off. What is in progress is cancelled, and logged as cut."""
@@ -261,6 +293,7 @@ class Connection(ABC):
 
     def resumeProducing(self) -> None:
         self._write_paused = False
+        self._written_at_once = 0
         self._write_deadline = inf
         drained, self._drained = self._drained, []
         for waiting in drained:

@@ -61,7 +61,7 @@ async def wait_for(awaitable: Awaitable[T]) -> T:
 class _Task(Generic[T]):
     """A coroutine that waits."""
 
-    __slots__ = ("_cancel_awaited", "_clock", "_context", "_coroutine", "result")
+    __slots__ = ("_cancel_awaited", "_cancelled", "_clock", "_context", "_coroutine", "result")
 
     def __init__(
         self, coroutine: Coroutine[Any, Any, T], context: Context, clock: IReactorTime
@@ -70,6 +70,7 @@ class _Task(Generic[T]):
         self._context = context
         self._clock = clock
         self._cancel_awaited: Callable[[], object] | None = None
+        self._cancelled = False
         self.result: Deferred[T] = Deferred(self._cancel)
 
     def wait_for(self, awaited: Any) -> None:
@@ -88,6 +89,10 @@ class _Task(Generic[T]):
         else:
             wrong = TypeError(f"a handler cannot await this: {awaited!r}")
             self._step(Failure(wrong))
+            return
+        if self._cancelled and self._cancel_awaited is not None:
+            self._cancelled = False  # it was cancelled while it ran: it gets to know now
+            self._cancel_awaited()
 
     def _step(self, result: object) -> None:
         self._cancel_awaited = None
@@ -107,7 +112,10 @@ class _Task(Generic[T]):
         self._step(None)  # the future itself gives the coroutine its result
 
     def _finish(self, result: Any) -> None:
-        if not self.result.called:
+        if isinstance(result, Deferred):  # as where a coroutine that never waits returns one
+            self._cancel_awaited = result.cancel
+            result.addBoth(self._finish)
+        elif not self.result.called:
             self.result.callback(result)
         elif isinstance(result, Failure) and not result.check(CancelledError, AsyncioCancelled):
             log.failure("A coroutine failed after it was cancelled.", result)
@@ -115,6 +123,8 @@ class _Task(Generic[T]):
     def _cancel(self, _: Deferred[T]) -> None:
         if self._cancel_awaited is not None:
             self._cancel_awaited()
+        else:
+            self._cancelled = True
 
     def _cancel_call(self, call: IDelayedCall) -> None:
         call.cancel()

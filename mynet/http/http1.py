@@ -12,6 +12,7 @@ replace it. Time is looked at once a second, by the factory's sweep, which calls
 
 from __future__ import annotations
 
+from asyncio import CancelledError as AsyncioCancelledError
 from math import inf
 from types import CoroutineType
 from typing import Any
@@ -208,8 +209,11 @@ class HTTP1Connection(Connection):
             try:
                 body = self._open_body(framing.length, framing.expects_continue)
             except HTTPError as error:
-                self._refuse(error)
+                request = Request(self, method, target, version, framing.host, fields, None)
+                self._refuse(error, request)
                 return
+        if self._server is None:
+            self._learn_addresses()
         request = Request(self, method, target, version, framing.host, fields, body)
         self._request = request
         self._context = context = factory.context.copy()
@@ -219,7 +223,7 @@ class HTTP1Connection(Connection):
                 result = start(result, context, factory.clock)
             elif not isinstance(result, Response | Deferred):
                 result = start(wait_for(result), context, factory.clock)
-        except Exception:
+        except (Exception, AsyncioCancelledError):
             self._failed(Failure(), request)
             return
         if isinstance(result, Deferred):
@@ -228,14 +232,18 @@ class HTTP1Connection(Connection):
             self._respond(result, request)
 
     def _wait(self, result: Deferred[Any], request: Request) -> None:
-        self._task = result
-        if self.factory.limits.handler_timeout is not None:
-            self._handler_deadline = self.factory.now + self.factory.limits.handler_timeout
-        if self._half_closed:
-            self._expect_progress()
+        gone = request is not self._request  # its client went while the handler ran
+        if not gone:
+            self._task = result
+            if self.factory.limits.handler_timeout is not None:
+                self._handler_deadline = self.factory.now + self.factory.limits.handler_timeout
+            if self._half_closed:
+                self._expect_progress()
         result.addCallbacks(
             self._respond, self._failed, callbackArgs=(request,), errbackArgs=(request,)
         )
+        if gone:
+            cancel(result)
 
     def _expect_progress(self) -> None:
         """A client that has closed its sending side may have gone: do not work for it for ever."""
@@ -287,9 +295,10 @@ class HTTP1Connection(Connection):
         self._task = None
         self.factory.responded(request, self.client, self._status, self._sent)
         self._status = 0
+        self._handler_deadline = inf
         incoming = self._incoming
         if request.body is not None:
-            request.body.fail(RuntimeError("the request has been answered"))
+            request.body.detach()
             if incoming is not None:
                 self._keep_alive = self._keep_alive and incoming.drainable
                 incoming.abandon()
@@ -300,15 +309,16 @@ class HTTP1Connection(Connection):
         if not self._keep_alive:
             self._end()
             return
-        self._read_deadline = self.factory.now + self.factory.limits.idle_timeout
+        self._read_deadline = self.factory.next_sweep + self.factory.limits.idle_timeout
         if self._buffer or self._reading_paused or self._half_closed:
             self._advance()
 
-    def _refuse(self, error: HTTPError) -> None:
+    def _refuse(self, error: HTTPError, request: Request | None = None) -> None:
         """Answer what is no request, or none that may be read, and go no further."""
         response = error_response(error)
         body = response.body
         assert isinstance(body, bytes)
+        sent = b"" if request is not None and request.method == "HEAD" else body
         self._deafen()
         self._request = None
         self._write(
@@ -319,11 +329,11 @@ class HTTP1Connection(Connection):
                     length_line(len(body)),
                     CLOSE_LINE,
                     b"\r\n",
-                    body,
+                    sent,
                 )
             )
         )
-        self.factory.responded(None, self.client, error.status, len(body))
+        self.factory.responded(request, self.client, error.status, len(sent))
         self._linger()
 
     # The body of a request: BodySource
@@ -348,17 +358,17 @@ class HTTP1Connection(Connection):
         incoming = self._incoming
         assert incoming is not None
         try:
-            pieces, rest = incoming.receive(data, self.factory.now)
+            piece, rest = incoming.receive(data, self.factory.now)
         except (HTTPError, ClientGone) as error:
             self._body_failed(incoming, error)
             return
-        self._take(incoming, pieces, rest)
+        self._take(incoming, piece, rest)
         if incoming.ended:
             if self._request is None and self.factory.draining:
                 self._end()
             self._advance()
 
-    def _take(self, incoming: IncomingBody, pieces: list[bytes], rest: bytes) -> None:
+    def _take(self, incoming: IncomingBody, piece: bytes, rest: bytes) -> None:
         """Pass on what has arrived. The handler may answer meanwhile, and all go on."""
         body = incoming.body
         if incoming.ended:
@@ -367,20 +377,31 @@ class HTTP1Connection(Connection):
             self._searched = 0
         if body is None:
             return
-        for piece in pieces:
+        if piece:
             body.feed(piece)
         if incoming.ended:
             body.end(incoming.trailers)
 
     def _body_failed(self, incoming: IncomingBody, error: Exception) -> None:
-        """The rest of the body cannot be read, nor what follows it."""
+        """The rest of the body cannot be read, nor what follows it.
+
+        Whoever reads it right now is told, and may make an answer of that; else nobody might
+        ever notice, so that the answer is made here.
+        """
         self._incoming = None
         self._keep_alive = False
         self._deafen()
-        if self._request is None:
+        request, body = self._request, incoming.body
+        if request is None or body is None:
             self._linger()
-        elif incoming.body is not None:
-            incoming.body.fail(error)
+            return
+        self._pause_reading()
+        has_reader = body.awaited
+        body.fail(error)
+        if self._request is request and not self._status and not has_reader:
+            task = self._task
+            self._failed(Failure(error), request)
+            cancel(task)
 
     def want_body(self) -> None:
         incoming = self._incoming
@@ -601,6 +622,9 @@ class HTTP1Connection(Connection):
 
     def check_deadlines(self, now: float) -> None:
         """Act upon what should have happened by now."""
+        if self._is_forsaken():
+            self.abort()
+            return
         incoming = self._incoming
         if incoming is not None:
             if incoming.deadline <= now:
@@ -632,15 +656,14 @@ class HTTP1Connection(Connection):
         request, task = self._request, self._task
         if request is None:
             return
-        if self._half_closed:
-            if self._status and self._sent > self._sent_before:
-                self._expect_progress()
-            else:
-                self.abort()
-            return
-        self._respond(error_response(HTTPError(503, "This took too long.")), request)
-        if task is not None:
-            task.cancel()
+        if not self._status:
+            self._keep_alive = self._keep_alive and not self._half_closed
+            self._respond(error_response(HTTPError(503, "This took too long.")), request)
+            cancel(task)
+        elif self._sent > self._sent_before:
+            self._expect_progress()
+        else:
+            self.abort()
 
     # IProtocol
 
@@ -653,13 +676,15 @@ class HTTP1Connection(Connection):
         self._buffer = b""
         self._lost()
         if upgraded is not None:
-            upgraded.connectionLost(reason)
+            try:
+                upgraded.connectionLost(reason)
+            except Exception:
+                log.failure("connectionLost of {protocol} failed", protocol=upgraded)
         elif request is not None:
             self.factory.responded(request, self.client, self._status or CLIENT_GONE, self._sent)
         if request is not None and request.body is not None:
             request.body.fail(ClientGone("the client has gone"))
-        if task is not None:
-            task.cancel()
+        cancel(task)
         gone, self._gone = self._gone, []
         for waiting in gone:
             waiting.callback(None)
@@ -694,6 +719,15 @@ class HTTP1Connection(Connection):
     def resumeProducing(self) -> None:
         super().resumeProducing()
         if self._request is None:  # now that the client has it all, it is idle
-            self._read_deadline = self.factory.now + self.factory.limits.idle_timeout
+            self._read_deadline = self.factory.next_sweep + self.factory.limits.idle_timeout
         if self._buffer or self._half_closed:
             self._advance()
+
+
+def cancel(task: Deferred[Any] | None) -> None:
+    """Cancel what a handler waits for; a canceller that fails is logged."""
+    if task is not None:
+        try:
+            task.cancel()
+        except Exception:
+            log.failure("a canceller failed")

@@ -58,11 +58,11 @@ class IncomingBody:
         self._since = now
         self._paused_at: float | None = now if expected else None
 
-    def receive(self, data: bytes, now: float) -> tuple[list[bytes], bytes]:
+    def receive(self, data: bytes, now: float) -> tuple[bytes, bytes]:
         """Take what has arrived.
 
         Returns:
-            The pieces of the body in it, and what follows the body.
+            What of it is body, and what follows the body.
 
         Raises:
             HTTPError: It is malformed or too large. Nothing more can be read.
@@ -71,16 +71,16 @@ class IncomingBody:
             self.expected = False
             self.resume(now)
         if self._decoder is None:
-            pieces, rest = [data[: self._remaining]], data[self._remaining :]
-            self._remaining -= len(pieces[0])
+            piece, rest = data[: self._remaining], data[self._remaining :]
+            self._remaining -= len(piece)
             self.ended = not self._remaining
         else:
             end = self._decoder.feed(data)
-            pieces, rest = self._decoder.pieces[:], data[end:]
+            piece, rest = b"".join(self._decoder.pieces), data[end:]
             self._decoder.pieces.clear()
             self.ended = self._decoder.ended
-        self._count(sum(map(len, pieces)))
-        return pieces, rest
+        self._count(len(piece))
+        return piece, rest
 
     def _count(self, size: int) -> None:
         self._received += size

@@ -535,7 +535,9 @@ def error_response(error: HTTPError) -> Response:
     if error.detail:
         text += f"{error.detail}\n"
     headers = error.headers or None
-    response = Response(text.encode(), error.status, headers, "text/plain; charset=utf-8")
+    response = Response(
+        text.encode(errors="backslashreplace"), error.status, headers, "text/plain; charset=utf-8"
+    )
     if error.close:
         response.headers["Connection"] = "close"
     return response

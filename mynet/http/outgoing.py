@@ -22,11 +22,11 @@ from mynet.http.writing import (
     status_line,
 )
 
-PIECE = 256 * KIB
+PIECE = 64 * KIB
 """The largest body that goes out in one piece with its head. A larger one goes in pieces of
 this size, so that a client that reads slowly is seen to read."""
 
-BODILESS = frozenset({204, 304})
+BODILESS = frozenset({204, 205, 304})
 """The final statuses whose responses have no body."""
 
 
@@ -81,7 +81,7 @@ def frame_response(
     framing = b""
     chunked = False
     if length is not None:
-        framing = length_line(length) if status != 204 else b""
+        framing = length_line(0 if status == 205 else length) if status != 204 else b""
     elif not bodiless:
         chunked = version == "1.1"
         keep_alive = keep_alive and chunked  # else the end of the connection is that of the body
@@ -121,7 +121,11 @@ def _length(body: object, declared: int | None, bodiless: bool, status: int) -> 
 
 def _produced_length(body: object) -> int | None:
     length = getattr(body, "length", None)  # of an IBodyProducer; UNKNOWN_LENGTH is no int
-    return length if isinstance(length, int) else None
+    if not isinstance(length, int):
+        return None
+    if length < 0:
+        raise ValueError(f"a body's length is {length}")
+    return length
 
 
 def plain_template(prefix: bytes, content_type: str | None) -> bytes:

@@ -25,6 +25,9 @@ from mynet.http.limits import KIB, Limits
 END = b"\r\n\r\n"
 CHUNKED = -1
 
+OVERHEAD = 8
+"""Bytes of chunks that are allowed for each byte of a body; the smallest chunks need 5."""
+
 METHODS: dict[bytes, str] = {
     name.encode(): name
     for name in (
@@ -347,7 +350,8 @@ class ChunkedDecoder:
     def __init__(self, limits: Limits) -> None:
         self._limit = limits.trailers
         self._trailers = _Trailers(limits)
-        self._barren = 0
+        self._barren = 0  # bytes without any of the body among them
+        self._extra = 0  # bytes that are too much beside those of the body
         self._tail = b""
         self._open = [None]
         self.pieces: list[bytes] = []
@@ -404,8 +408,10 @@ class ChunkedDecoder:
             raise (error.__context__ or error) from None
         except httptools.HttpParserError as error:
             raise bad(f"{error}.") from None
-        self._barren = 0 if len(self.pieces) > decoded else self._barren + len(piece)
-        if self._barren > self._limit + _AROUND:
+        size = sum(map(len, self.pieces[decoded:]))
+        self._barren = 0 if size else self._barren + len(piece)
+        self._extra = max(0, self._extra + len(piece) - size - OVERHEAD * size)
+        if max(self._barren, self._extra) > self._limit + _AROUND:
             raise _too_much(self._limit)
 
 

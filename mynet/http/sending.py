@@ -114,24 +114,51 @@ class _Consumer:
         """Whether the producer is done; what it writes then is no part of the body."""
         self._sink = sink
         self._producer = producer
+        self._pulled = False  # it writes only when asked
+        self._asking = False
+        self._written = False
 
     # IConsumer
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Some producers register themselves; then it is that which is paused."""
+        """What registers itself is paused, or, if it is not streaming, asked for each piece."""
         self._producer = producer
+        self._pulled = not streaming
+        if self._pulled:
+            self._ask()
 
     def unregisterProducer(self) -> None:
         """What has been registered writes no more."""
+        self._pulled = False
 
     def write(self, data: bytes) -> None:
         sent = self._sink.send(data) if data and not self.ended else None
         if sent is not None and self.sent is None:
             self.sent = sent
             sent.addCallbacks(self._resume, lambda failure: None)
-            self._producer.pauseProducing()
+            if not self._pulled:
+                self._producer.pauseProducing()
+        elif self._pulled and self.sent is None:
+            self._ask()
+
+    def _ask(self) -> None:
+        """Ask a pull producer for more, and again each time that it has written at once."""
+        self._written = True
+        if self._asking:
+            return
+        self._asking = True
+        try:
+            while self._written and self._pulled and self.sent is None and not self.ended:
+                self._written = False
+                self._producer.resumeProducing()
+        finally:
+            self._asking = False
 
     def _resume(self, _: None) -> None:
         self.sent = None
-        if not self.ended:
+        if self.ended:
+            return
+        if self._pulled:
+            self._ask()
+        else:
             self._producer.resumeProducing()

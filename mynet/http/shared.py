@@ -76,6 +76,7 @@ class Member(Protocol):
     """What shares: a connection, as it is seen from here."""
 
     client: Any
+    counted_as: str | None
     transport: Any
 
     def abort(self) -> None:
@@ -118,8 +119,8 @@ class Shared:
         self.context = copy_context()
         """What the context of each request is a copy of."""
         self.reader = HeadReader(self.limits)
-        self.now = 0.0
-        """The reactor's time at the last sweep."""
+        self.next_sweep = 0.0
+        """The time of the next sweep: not before now, and that without asking a clock."""
         self._clock = reactor
         self._per_address: Counter[str] = Counter()
         self._prefixes: dict[int, bytes] = {}
@@ -136,6 +137,11 @@ class Shared:
 
             self._clock = cast(IReactorTime, reactor)
         return self._clock
+
+    @property
+    def now(self) -> float:
+        """The reactor's time, in seconds."""
+        return self.clock.seconds()
 
     def drain(self, timeout: float) -> Deferred[None]:
         """End all connections in good order.
@@ -165,8 +171,10 @@ class Shared:
     # For connections
 
     def _is_full(self, client: IAddress | None) -> bool:
-        """Whether there are as many connections as may be, in all or of this client."""
+        """Whether no more connections may be, at all or of this client."""
         limits = self.limits
+        if self.draining:
+            return True
         if limits.connections is not None and len(self.connections) >= limits.connections:
             return True
         most = limits.connections_per_address
@@ -180,13 +188,13 @@ class Shared:
             self._sweeping = self.clock.callLater(SWEEP, self._sweep)
         self.connections.add(connection)
         self.stats.accepted += 1
-        if (address := countable(connection.client)) is not None:
-            self._per_address[address] += 1
+        if connection.counted_as is not None:
+            self._per_address[connection.counted_as] += 1
 
     def disconnected(self, connection: Member) -> None:
         """A connection is over."""
         self.connections.discard(connection)
-        if (address := countable(connection.client)) is not None:
+        if (address := connection.counted_as) is not None:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
@@ -230,7 +238,7 @@ class Shared:
         return prefix
 
     def _tick(self) -> None:
-        self.now = self.clock.seconds()
+        self.next_sweep = self.now + SWEEP
         date = date_line(time.time())
         if date != self._date:
             self._date = date
@@ -242,7 +250,10 @@ class Shared:
         self._tick()
         now = self.now
         for connection in tuple(self.connections):
-            connection.check_deadlines(now)
+            try:
+                connection.check_deadlines(now)
+            except Exception:
+                log.failure("a deadline of {connection} failed", connection=connection)
 
 
 def countable(client: IAddress | None) -> str | None:

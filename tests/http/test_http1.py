@@ -215,7 +215,7 @@ def test_large_pipelined_responses_are_not_gathered():
 
 def test_response_is_one_write():
     """A response in one piece is one write: head and body."""
-    for response in (Response(b"x" * 100 * KIB), Response(b"hello", headers={"A": "b"})):
+    for response in (Response(b"x" * 60 * KIB), Response(b"hello", headers={"A": "b"})):
         wire = Wire(lambda request, response=response: response)  # type: ignore[misc]
         calls = writes_of(wire)
         wire.send(GET)

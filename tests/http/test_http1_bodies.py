@@ -199,15 +199,15 @@ def test_chunk_malformed(wrong, before, way):
 
 
 def test_chunk_malformed_before_it_is_read():
-    """A handler that did not read a malformed body still answers; then the connection ends."""
+    """A malformed body is 400 though its handler does not read it, and that is cancelled."""
     handler = Waiting()
     wire = Wire(handler)
     wire.send(post(CHUNKED))
     wire.send(b"x\r\n")
     wire.send(BEHIND)
-    handler.answers[0].callback(Response())
     answer = reply(wire)
-    assert (answer.status, answer.closes) == (200, True)
+    assert (answer.status, answer.closes) == (400, True)
+    assert handler.cancelled == [b"/"]
     assert wire.closed
     assert len(handler.requests) == 1
 
@@ -574,13 +574,13 @@ def test_client_ends_within_its_body():
 
 
 def test_client_ends_within_a_body_that_nobody_reads():
-    """Nor does it matter to a handler that does not read; the connection ends."""
+    """So too where the handler does not read."""
     handler = Waiting()
     wire = Wire(handler)
     wire.send(post(b"Content-Length: 10") + b"hello")
     wire.half_close()
-    handler.answers[0].callback(Response())
-    assert reply(wire).status == 200
+    assert reply(wire).status == 400
+    assert handler.cancelled == [b"/"]
     assert wire.transport.disconnected
 
 
