@@ -59,7 +59,8 @@ class Limits:
     """How long a connection is kept without a request; nginx has 75 s."""
 
     send_timeout: float = 60.0
-    """How long a client may take none of what waits to be sent to it; then it is cut off."""
+    """How long a client may take for what waits to be sent, which is 128 KiB at most, until it
+    has taken all of that; then it is cut off. So it must take about 2 KiB a second."""
 
     handler_timeout: float | None = None
     """How long a handler may take until its response begins; then it is cancelled: 503."""
