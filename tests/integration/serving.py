@@ -45,7 +45,7 @@ T = TypeVar("T")
 Serve = Callable[..., Awaitable["Service"]]
 """The fixture `serve`: call it with a handler, and with limits if need be."""
 
-TIMEOUT = 60.0
+TIMEOUT = 50.0
 """Seconds after which a test has failed. None takes long, but the machine may be busy."""
 
 BACKLOG = 2048

@@ -7,11 +7,14 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
-from typing import Any
+from itertools import repeat
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
+from twisted.web.client import FileBodyProducer
 
 from mynet.http import ClientGone, Limits, Request, Response, Upgrade
 from mynet.http.limits import KIB, MIB
@@ -180,44 +183,56 @@ async def test_slow_handler(serve):
     assert service.factory.stats.bytes_received > size
 
 
-@pytest.mark.parametrize("kind", ["generator", "async generator"])
+STREAMED = IN_SOCKETS + SIZE
+"""The size of a body that is not sent before somebody reads it."""
+
+
+def pieces() -> Iterator[bytes]:
+    return repeat(LARGE[:PIECE], STREAMED // PIECE)
+
+
+async def async_pieces() -> AsyncIterator[bytes]:
+    for piece in pieces():
+        yield piece
+
+
+def file() -> BinaryIO:
+    body = TemporaryFile()  # noqa: SIM115  (closed by who sends it)
+    body.writelines(pieces())
+    body.seek(0)
+    return cast(BinaryIO, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(pieces, id="generator"),
+        pytest.param(async_pieces, id="async generator"),
+        pytest.param(file, id="file"),
+        pytest.param(lambda: FileBodyProducer(file()), id="producer"),
+        pytest.param(lambda: b"".join(pieces()), id="bytes"),
+    ],
+)
 @integration
-async def test_slow_client(serve, kind):
-    """While a client does not read, the body of its response is not made."""
-    size = IN_SOCKETS + SIZE
-    piece = LARGE[:PIECE]
-    produced = consumed = furthest = 0
+async def test_slow_client(serve, body):
+    """While a client does not read, its response is not made: the server holds little of it."""
+    service = await serve(lambda request: Response(body()))
+    stats = service.factory.stats
+    furthest = 0
 
-    def pieces() -> Iterator[bytes]:
-        nonlocal produced, furthest
-        for _ in range(size // PIECE):
-            produced += PIECE
-            furthest = max(furthest, produced - consumed)
-            yield piece
-
-    async def async_pieces() -> AsyncIterator[bytes]:
-        for each in pieces():
-            yield each
-
-    service = await serve(
-        lambda request: Response(pieces() if kind == "generator" else async_pieces())
-    )
-
-    def ask() -> None:
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-
-    def receive() -> None:
-        nonlocal consumed
+    def receive() -> int:
+        nonlocal furthest
+        consumed = 0
         while data := client.recv(PIECE):
+            furthest = max(furthest, stats.bytes_sent - consumed)
             consumed += len(data)
+        return consumed
 
     client = await in_thread(service.connect)
     with client:
-        await in_thread(ask)
-        await until(lambda: produced)
-        assert produced < size
-        await in_thread(receive)
-    assert produced == size
+        await in_thread(client.sendall, b"GET / HTTP/1.0\r\n\r\n")
+        await until(lambda: stats.bytes_sent)
+        assert await in_thread(receive) > STREAMED
     assert furthest < IN_SOCKETS
 
 
