@@ -33,7 +33,7 @@ UNITS = {"": 1, "B/s": 1, "s": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 INTERNAL = {
     "HTTPFactory": set(
-        "connected context disconnected now plain_template reader responded status_and_date".split()
+        "connected context disconnected next_sweep now plain_template reader responded status_and_date".split()
     ),
     "Request": {"finish"},
     "Form": {"add", "spool"},

@@ -204,6 +204,15 @@ class Connection(ABC):
     # Ending
 
     def _close(self) -> None:
+        """Close once all has been sent. The client is not expected to send any more."""
+        self._say_goodbye()
+        # TLS would wait for the client's goodbye, and who keeps a connection for later does not
+        # look for ours. One side's is enough (RFC 8446 section 6.1).
+        lower = getattr(self.transport, "transport", None) if self._tls else None
+        if lower is not None:
+            lower.loseConnection()
+
+    def _say_goodbye(self) -> None:
         self._leave(State.CLOSING)
         self._resume_reading()  # TLS ends only when the client has said so too
         self._read_deadline = inf
@@ -216,7 +225,10 @@ class Connection(ABC):
         Closing both at once would reset the connection, and might take the response
         from a client that still sends (RFC 9112 section 9.6).
         """
-        if self._tls or self._half_closed or not hasattr(self.transport, "loseWriteConnection"):
+        if self._tls:
+            self._say_goodbye()
+            return
+        if self._half_closed or not hasattr(self.transport, "loseWriteConnection"):
             self._close()
             return
         self._leave(State.LINGERING)

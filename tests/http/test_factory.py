@@ -262,12 +262,11 @@ def test_access_log_of_streams():
     """The length is that of the body, without what frames it."""
     entries: list[Access] = []
     bodies: list[Body] = [iter([b"hello ", b"world"]), iter([b"hello"]), b"x" * 1000000]
+    clock = Clock()
     factory = HTTPFactory(
-        lambda request: Response(bodies.pop(0)), access_log=entries.append, reactor=Clock()
+        lambda request: Response(bodies.pop(0)), access_log=entries.append, reactor=clock
     )
-    wire = Wire(factory)
-    wire.send(GET * 3)
-    factory.clock.advance(0)
+    Wire(factory, clock=clock).send(GET * 3)
     assert [(entry.status, entry.length) for entry in entries] == [
         (200, 11), (200, 5), (200, 1000000),
     ]  # fmt: skip

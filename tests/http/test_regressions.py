@@ -99,3 +99,27 @@ def test_too_many_over_tls():
     clock.advance(0)
     assert transport.disconnected
     assert factory.stats.refused == 1
+
+
+def test_idle_over_tls():
+    """An idle connection over TLS is closed even if its client does not say goodbye.
+
+    Clients do not look at connections that they keep for later; each of them would hold up the
+    end of the server.
+    """
+    clock = Clock()
+    factory = HTTPFactory(hello, reactor=clock)
+    transport = LayeredTransport(clock)
+    alsoProvides(transport, ISSLTransport)
+    connect(factory, transport)
+    factory.drain(10)
+    assert transport.disconnecting
+    assert transport.transport.disconnecting
+
+
+class LayeredTransport(MemoryTransport):
+    """One with another below, as that of TLS has."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.transport = MemoryTransport(clock)

@@ -20,7 +20,7 @@ from zope.interface import alsoProvides, implementer
 from mynet.http import HTTPError, HTTPFactory, Limits, Request, RequestBody, Response, Upgrade
 from mynet.http.connection import TURN
 from mynet.testing import MemoryTransport, Wire
-from tests.conversation import GET, chunked, head, post
+from tests.conversation import GET, Waiting, chunked, head, post
 
 CHUNKED = b"Transfer-Encoding: chunked"
 
@@ -28,17 +28,18 @@ CHUNKED = b"Transfer-Encoding: chunked"
 def test_old_body_lets_the_new_one_wait():
     """What an application reads of an old request does not let the next one's body flow."""
     requests: list[Request] = []
-    wire = Wire(lambda request: requests.append(request) or answer_first(request, requests))
+
+    def handler(request: Request) -> Any:
+        requests.append(request)
+        return Response(b"", 202) if request is requests[0] else Deferred()
+
+    wire = Wire(handler)
     wire.send(post(b"Content-Length: 70000", body=bytes(70_000)))
     wire.send(post(b"Content-Length: 100000000", body=bytes(70_000)))
     assert wire.transport.paused
     assert isinstance(requests[0].body, RequestBody)
     requests[0].body.read()
     assert wire.transport.paused
-
-
-def answer_first(request: Request, requests: list[Request]) -> Any:
-    return Response(b"", 202) if request is requests[0] else Deferred()
 
 
 def test_old_body_does_not_hold_the_new_one():
@@ -157,12 +158,12 @@ def test_slow_reader_of_a_whole_response():
 
 def test_addresses_outlive_the_connection():
     """Whoever logs the end of a request may ask where it arrived."""
-    seen: list[Request] = []
-    wire = Wire(lambda request: seen.append(request) or Deferred())
+    handler = Waiting()
+    wire = Wire(handler)
     wire.send(GET)
     wire.transport.getHost = None  # type: ignore[method-assign,assignment]
     wire.hang_up()
-    assert seen[0].server is not None
+    assert handler.requests[0].server is not None
 
 
 @implementer(IBodyProducer)
@@ -172,8 +173,10 @@ class Sender:
     length = 200_000
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        sent = FileSender().beginFileTransfer(io.BytesIO(b"x" * self.length), consumer)
-        return sent.addCallback(lambda _: None)
+        sent: Deferred[None] = Deferred()
+        transfer = FileSender().beginFileTransfer(io.BytesIO(b"x" * self.length), consumer)
+        transfer.addCallback(lambda _: sent.callback(None))
+        return sent
 
     def pauseProducing(self) -> None:
         raise AssertionError("a pull producer is not paused")
@@ -202,22 +205,23 @@ def test_nothing_is_read_behind_a_broken_body():
 
 def test_tiny_chunks_cost_no_more_than_large_ones():
     """What waits to be read waits as it arrived, not in as many pieces as it has chunks."""
-    requests: list[Request] = []
-    wire = Wire(lambda request: requests.append(request) or Deferred())
+    handler = Waiting()
+    wire = Wire(handler)
     wire.send(post(CHUNKED))
     wire.send(b"2\r\nab\r\n" * 5000)
-    assert isinstance(requests[0].body, RequestBody)
-    assert requests[0].body.buffered == 10_000
-    assert len(requests[0].body._chunks) == 1
+    body = handler.requests[0].body
+    assert isinstance(body, RequestBody)
+    assert body.buffered == 10_000
+    assert len(body._chunks) == 1
 
 
 def test_many_small_arrivals():
     """So too where each byte arrives alone."""
-    requests: list[Request] = []
-    wire = Wire(lambda request: requests.append(request) or Deferred())
+    handler = Waiting()
+    wire = Wire(handler)
     wire.send(post(b"Content-Length: 1000"))
     wire.send(b"x" * 1000, 1)
-    body = requests[0].body
+    body = handler.requests[0].body
     assert isinstance(body, RequestBody)
     assert len(body._chunks) < 100
     read: list[bytes] = []
@@ -251,7 +255,7 @@ def test_upgraded_protocol_that_fails(logged):
     def handler(request: Request) -> Response:
         request.on_finish(lambda: finished.append(True))
         protocol = Protocol()
-        protocol.connectionLost = fail  # type: ignore[method-assign]
+        protocol.connectionLost = fail  # type: ignore[method-assign,assignment]
         return Upgrade("x", protocol)
 
     wire = Wire(handler)

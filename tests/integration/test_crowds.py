@@ -191,6 +191,19 @@ async def test_drain(serve):
 
 
 @integration
+async def test_drain_idle(serve):
+    """Idle clients, who do not even look at what we do, do not hold up the end."""
+    service = await serve(path)
+    async with clients_of(service, 3) as clients:
+        for client in clients:
+            client.send(GET % b"/")
+            assert (await client.answer()).status == 200
+        await service.stop_listening()
+        await service.factory.drain(TIMEOUT)
+        assert [await client.rest() for client in clients] == [b""] * 3
+
+
+@integration
 async def test_drain_ends(serve):
     """What is not finished by the deadline is cut off, and its handler cancelled."""
     cancelled: Deferred[None] = Deferred()
