@@ -32,9 +32,10 @@ CODE = re.compile(r"`([^`\n]+)`")
 UNITS = {"": 1, "B/s": 1, "s": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 INTERNAL = {
-    "HTTPFactory": set(
-        "connected context disconnected next_sweep now plain_template reader responded status_and_date".split()
-    ),
+    "HTTPFactory": {
+        *("connected", "context", "disconnected", "next_sweep", "now", "plain_template"),
+        *("reader", "responded", "status_and_date"),
+    },
     "Request": {"finish"},
     "Form": {"add", "spool"},
 }
