@@ -379,6 +379,12 @@ class MemoryTransport:
 
     def loseWriteConnection(self) -> None:
         self.half_closed = True
+        self._clock.callLater(0, self._half_close_if_flushed)
+
+    def _half_close_if_flushed(self) -> None:
+        protocol = IHalfCloseableProtocol(self.protocol, None)
+        if protocol is not None and self.half_closed and not self.waiting:
+            protocol.writeConnectionLost()
 
     def abortConnection(self) -> None:
         self.aborted = True

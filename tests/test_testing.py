@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
+from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ITransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from mynet.http import ClientGone, HTTPError, HTTPFactory, Limits, Request, Response, Upgrade
@@ -361,6 +362,27 @@ def test_transport_is_cut(transport, clock):
     assert events_of(transport) == [ConnectionAborted]
     transport.lose(ConnectionLost())
     assert events_of(transport) == [ConnectionAborted]
+
+
+def test_transport_half_closes(clock):
+    """A protocol that knows half-closed connections is told when its side is closed."""
+
+    @implementer(IHalfCloseableProtocol)
+    class HalfClosing(Noting):
+        def writeConnectionLost(self) -> None:
+            self.events.append("write lost")
+
+        def readConnectionLost(self) -> None:
+            raise NotImplementedError
+
+    for protocol, events in ((HalfClosing(), ["write lost"]), (Noting(), [])):
+        transport = MemoryTransport(clock)
+        transport.protocol = protocol
+        transport.loseWriteConnection()
+        assert protocol.events == []
+        clock.advance(0)
+        assert protocol.events == events
+        assert transport.half_closed
 
 
 def test_transport_is_strict(transport):

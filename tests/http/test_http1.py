@@ -489,6 +489,35 @@ def test_upgraded_connection_has_no_deadlines():
     assert wire.transport.producer is None
 
 
+def test_upgrade_of_a_client_that_reads_slowly():
+    """What was written before it does not count against it."""
+
+    def handler(request: Request) -> Response:
+        for _ in range(3):
+            request.early_hints("</" + "a" * 30 * KIB + ">; rel=preload")
+        return Upgrade("echo", Echo())
+
+    wire = Wire(handler, Limits(send_timeout=5))
+    wire.stop_reading()
+    wire.send(UPGRADE)
+    wire.advance(20)
+    assert not wire.closed
+
+
+def test_no_hints_after_an_upgrade():
+    """A request that was upgraded writes nothing on the other protocol's connection."""
+    requests: list[Request] = []
+
+    def handler(request: Request) -> Response:
+        requests.append(request)
+        return Upgrade("echo", Echo())
+
+    wire = Wire(handler)
+    wire.send(UPGRADE)
+    requests[0].early_hints("</a>; rel=preload")
+    assert wire.received == SWITCHED
+
+
 def test_upgraded_client_half_closes():
     """A protocol that knows half-closed connections has one; any other is closed."""
     echo: Echo = HalfCloseableEcho()

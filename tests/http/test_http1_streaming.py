@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -114,6 +115,44 @@ def test_files_are_closed(data):
         assert file.closed is (data != GET[:10])
         wire.hang_up()
     assert file.closed
+
+
+class Unwilling:
+    """A body that cannot be closed."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"hello"])
+
+    def close(self) -> None:
+        raise OSError("broken")
+
+
+class SlowlyUnwilling(Unwilling):
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        raise OSError("broken")
+
+
+@pytest.mark.parametrize("kind", [Unwilling, SlowlyUnwilling])
+def test_body_that_cannot_be_closed(kind, logged):
+    """A body that is not sent, and cannot be closed, is logged, and disturbs nothing."""
+    wire = Wire(lambda request: Response(kind()))
+    wire.send(head(line=b"HEAD / HTTP/1.1"))
+    wire.send(head(line=b"HEAD / HTTP/1.1"))
+    assert [answer.status for answer in replies(wire, "HEAD", "HEAD")] == [200, 200]
+    logged.take(OSError, OSError)
+
+
+@pytest.mark.parametrize("kind", [Unwilling, SlowlyUnwilling])
+def test_body_that_cannot_be_closed_when_it_is_sent(kind, logged):
+    """One that is sent is broken off by that: nobody knows whether it was whole."""
+    wire = Wire(lambda request: Response(kind()))
+    wire.send(GET)
+    wire.advance(0)
+    (answer,) = replies(wire)
+    assert not answer.complete
+    assert wire.transport.aborted
+    logged.take(OSError)
 
 
 # Producers
