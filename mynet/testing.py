@@ -383,7 +383,7 @@ class MemoryTransport:
 
     def _half_close_if_flushed(self) -> None:
         protocol = IHalfCloseableProtocol(self.protocol, None)
-        if protocol is not None and self.half_closed and not self.waiting:
+        if protocol is not None and not self.waiting:
             protocol.writeConnectionLost()
 
     def abortConnection(self) -> None:
