@@ -382,7 +382,7 @@ class MemoryTransport:
         self._clock.callLater(0, self._half_close_if_flushed)
 
     def _half_close_if_flushed(self) -> None:
-        protocol = IHalfCloseableProtocol(self.protocol, None)
+        protocol: Any = IHalfCloseableProtocol(self.protocol, None)
         if protocol is not None and not self.waiting:
             protocol.writeConnectionLost()
 
