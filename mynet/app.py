@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -57,6 +58,8 @@ class App:
         self._mounted: list[Handler] = []
         self._to_stop: list[Hook] = []
         self._started = False
+        self._starting = False
+        self._stop_waits: list[Deferred[None]] = []
         self._composed = False
         self._handler: Handler = self._compose_and_handle
 
@@ -224,43 +227,65 @@ class App:
         """Run the startup hooks, then start what is mounted, one after another.
 
         Raises:
-            Exception: The first error; all has been stopped again.
+            BaseException: The first error; all has been stopped again.
+            CancelledError: `stop` was called meanwhile; all has been stopped again.
             RuntimeError: It has been started already.
         """
         if self._started:
             raise RuntimeError("this App has been started already")
         self._compose()
-        self._started = True
+        self._started = self._starting = True
         self._to_stop = list(self._shutdown)
         try:
-            for hook in self._startup:
-                await _settled(hook())
-            for handler in self._mounted:
-                await _settled(getattr(handler, "start", _nothing)())
-                self._to_stop.append(getattr(handler, "stop", _nothing))
-        except Exception:
+            await self._start_all()
+        except BaseException:
             _log_all(await self._stop_all())
             raise
+        finally:
+            self._starting = False
+            waiting, self._stop_waits = self._stop_waits, []
+            for stop in waiting:
+                stop.callback(None)
+
+    async def _start_all(self) -> None:
+        for hook in self._startup:
+            await self._unless_stopped(hook())
+        for handler in self._mounted:
+            started = getattr(handler, "start", _nothing)()
+            self._to_stop.append(getattr(handler, "stop", _nothing))
+            await self._unless_stopped(started)
+
+    async def _unless_stopped(self, result: object) -> None:
+        await _settled(result)
+        if self._stop_waits:
+            raise CancelledError("this App was stopped before it had been started")
 
     async def stop(self) -> None:
         """Stop what is mounted, then run the shutdown hooks, in reverse order.
 
-        It does nothing unless the App has been started.
+        It does nothing unless the App has been started. While that is in progress it lets the
+        hook that runs come to its end, and `start` then raises.
 
         Raises:
-            Exception: The first error, when all the rest has run; others are logged.
+            BaseException: The first error, when all the rest has run; others are logged.
+                One that is no Exception, such as SystemExit, goes before those that are.
         """
+        if self._starting:
+            started: Deferred[None] = Deferred()
+            self._stop_waits.append(started)
+            await started
         errors = await self._stop_all()
+        errors.sort(key=lambda error: isinstance(error, Exception))
         _log_all(errors[1:])
         if errors:
             raise errors[0]
 
-    async def _stop_all(self) -> list[Exception]:
-        errors = []
+    async def _stop_all(self) -> list[BaseException]:
+        errors: list[BaseException] = []
         while self._to_stop:
             try:
                 await _settled(self._to_stop.pop()())
-            except Exception as error:
+            except BaseException as error:
                 errors.append(error)
         self._started = False
         return errors
@@ -329,6 +354,6 @@ def _nothing() -> None:
     """What `start` and `stop` do where there are none."""
 
 
-def _log_all(errors: Iterable[Exception]) -> None:
+def _log_all(errors: Iterable[BaseException]) -> None:
     for error in errors:
         log.failure("one of several errors while stopping", Failure(error))
