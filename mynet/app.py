@@ -249,14 +249,14 @@ class App:
 
     async def _start_all(self) -> None:
         for hook in self._startup:
-            await self._unless_stopped(hook())
+            await _settled(hook())
+            self._unless_stopped()
         for handler in self._mounted:
-            started = getattr(handler, "start", _nothing)()
+            await _settled(getattr(handler, "start", _nothing)())
             self._to_stop.append(getattr(handler, "stop", _nothing))
-            await self._unless_stopped(started)
+            self._unless_stopped()
 
-    async def _unless_stopped(self, result: object) -> None:
-        await _settled(result)
+    def _unless_stopped(self) -> None:
         if self._stop_waits:
             raise CancelledError("this App was stopped before it had been started")
 
@@ -264,7 +264,7 @@ class App:
         """Stop what is mounted, then run the shutdown hooks, in reverse order.
 
         It does nothing unless the App has been started. While that is in progress it lets the
-        hook that runs come to its end, and `start` then raises.
+        hook that runs come to its end, and `start` then raises; so no startup hook may await it.
 
         Raises:
             BaseException: The first error, when all the rest has run; others are logged.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from mynet.app import App
 from mynet.http.errors import HTTPError
@@ -500,6 +502,16 @@ async def coroutine_of(value):
     return value
 
 
+def throw(error):
+    raise error
+
+
+def run_now(coroutine):
+    """Run one that never waits, with no Deferred in between."""
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+
+
 @pytest.mark.parametrize("way", [lambda value: value, succeed, coroutine_of])
 def test_life(app, way):
     """Hooks and mounts start in order, and stop in reverse, be they sync or async."""
@@ -595,6 +607,66 @@ def test_start_twice(app):
         result_of(app.start())
     result_of(app.stop())
     result_of(app.start())
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_start_that_is_broken_off(app, failures, error):
+    """Whatever ends a start, what had been started is stopped."""
+    events: list[str] = []
+    app.on_startup(lambda: throw(error()))
+    app.on_shutdown(lambda: events.append("stopped"))
+    with pytest.raises(error):
+        run_now(app.start())
+    assert events == ["stopped"]
+    with pytest.raises(error):
+        run_now(app.start())
+
+
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+def test_stop_that_is_broken_off(app, failures, error):
+    """Whatever a shutdown hook raises, the others run; what is no Exception is not held back."""
+    events: list[str] = []
+    app.on_shutdown(lambda: events.append("stopped"))
+    app.on_shutdown(lambda: throw(error()))
+    app.on_shutdown(lambda: 1 / 0)
+    run_now(app.start())
+    with pytest.raises(error):
+        run_now(app.stop())
+    assert events == ["stopped"]
+    assert [type(error) for error in failures] == [ZeroDivisionError]
+
+
+def test_stop_while_it_starts(app):
+    """A stop waits for the startup hook that runs; nothing is started that nobody stops."""
+    first: Deferred[None] = Deferred()
+    events: list[str] = []
+    app.on_startup(lambda: first)
+    app.on_startup(lambda: events.append("second hook"))
+    app.on_shutdown(lambda: events.append("stop app"))
+    app.mount("/", Component("mounted", events))
+    started, stopped = start(app.start()), start(app.stop())
+    assert (events, stopped.called) == ([], False)
+    first.callback(None)
+    assert events == ["stop app"]
+    with pytest.raises(CancelledError):
+        result_of(started)
+    result_of(stopped)
+    result_of(app.start())
+    assert events == ["stop app", "second hook", "start mounted"]
+
+
+def test_stop_while_a_mount_starts(app):
+    """A mount that is being started when the App is stopped is stopped too."""
+    slow: Deferred[None] = Deferred()
+    events: list[str] = []
+    app.mount("/a", Component("a", events, lambda _: slow))
+    app.mount("/b", Component("b", events))
+    started, stopped = start(app.start()), start(app.stop())
+    slow.callback(None)
+    assert events == ["start a", "stop a"]
+    with pytest.raises(CancelledError):
+        result_of(started)
+    result_of(stopped)
 
 
 def test_constructing_has_no_side_effects(app):
