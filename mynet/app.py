@@ -21,7 +21,14 @@ from twisted.python.failure import Failure
 
 from mynet.http.errors import HTTPError
 from mynet.http.message import Handler, Middleware, Request, Response
-from mynet.responding import Responder, name_of, takes_parameters
+from mynet.responding import (
+    Responder,
+    call_problem,
+    check_error,
+    handler_problem,
+    name_of,
+    takes_parameters,
+)
 from mynet.routing import ANY, NoRoute, Route, Router, parameter_names
 
 __all__ = ["App"]
@@ -100,6 +107,7 @@ class App:
         self, pattern: str, methods: Iterable[str] = ("GET",), *, name: str | None = None
     ) -> Decorator:
         """Decorate the handler of a route. See `add_route`."""
+        _check_pattern(pattern)
 
         def add(handler: Function) -> Function:
             self.add_route(pattern, handler, methods, name=name)
@@ -124,9 +132,12 @@ class App:
             name: For `url_for`.
 
         Raises:
-            ValueError: The pattern, a method or the name is malformed, or taken already.
-            TypeError: The handler cannot be called with the pattern's parameters.
+            ValueError: The pattern, a method or the name is malformed, or taken already; or
+                there are no methods.
+            TypeError: The handler cannot be called with the pattern's parameters, or the
+                pattern is no str.
         """
+        _check_pattern(pattern)
         if isinstance(methods, str):
             raise TypeError(f"methods of {pattern!r} must be a list, such as [{methods!r}]")
         with_parameters = takes_parameters(handler, pattern)
@@ -144,14 +155,21 @@ class App:
         `start` and `stop`, they are called with those of this App.
 
         Raises:
-            ValueError: The prefix is malformed, has parameters, or is taken already.
+            ValueError: The prefix is malformed, has parameters, or is taken already; or this
+                App itself is to be mounted.
+            TypeError: The handler cannot be called with a request alone, or the prefix is no
+                str.
         """
+        _check_pattern(prefix)
         prefix = prefix.removesuffix("/")
         pattern = f"{prefix}/{{path:path}}"
         if len(parameter_names(pattern)) > 1:
             raise ValueError(f"prefix {prefix!r} has parameters")
-        if not callable(handler):
-            raise TypeError(f"{handler!r} is no handler, and cannot be mounted at {prefix!r}")
+        problem = handler_problem(handler)
+        if problem:
+            raise TypeError(f"what is to be mounted at {prefix!r} {problem}")
+        if handler is self:
+            raise ValueError("an App cannot be mounted in itself")
         depth = prefix.count("/") + 1
 
         def mounted(request: Request) -> Response | Awaitable[Response]:
@@ -172,7 +190,8 @@ class App:
 
         Raises:
             LookupError: No route has this name.
-            ValueError: A parameter is missing, too many, or does not fit.
+            ValueError: A parameter is missing, too many, or does not fit; or a segment
+                would be `.` or `..`, which clients fold.
         """
         return self._router.url_for(name, parameters)
 
@@ -183,7 +202,9 @@ class App:
 
         Raises:
             RuntimeError: The App has been started, or has had its first request.
+            TypeError: It cannot be called with a handler.
         """
+        _check_callable(middleware, "middleware", "handler")
         if self._composed:
             raise RuntimeError("middleware must be added before the start and the first request")
         self._middleware.append(middleware)
@@ -199,8 +220,10 @@ class App:
 
         Raises:
             ValueError: There is one already, or this can be no error's.
-            TypeError: It cannot be called with a request and an error.
+            TypeError: It cannot be called with a request and an error, or this is neither a
+                status nor a class.
         """
+        check_error(error)
 
         def add(handler: Function) -> Function:
             self._responder.add_error_handler(error, handler)
@@ -209,7 +232,12 @@ class App:
         return add
 
     def on_startup(self, hook: Function) -> Function:
-        """Decorate what `start` calls, in the order of addition."""
+        """Decorate what `start` calls, in the order of addition.
+
+        Raises:
+            TypeError: It cannot be called without arguments.
+        """
+        _check_callable(hook, "a hook")
         self._startup.append(hook)
         return hook
 
@@ -217,7 +245,11 @@ class App:
         """Decorate what `stop` calls, in reverse order of addition.
 
         It is called after a failed start too, and must cope with what that did not get to.
+
+        Raises:
+            TypeError: It cannot be called without arguments.
         """
+        _check_callable(hook, "a hook")
         self._shutdown.append(hook)
         return hook
 
@@ -337,6 +369,17 @@ class App:
         if request.method == "OPTIONS":
             return Response(b"", 204, allow)
         return self._responder.recover(request, HTTPError(405, headers=allow))
+
+
+def _check_pattern(pattern: object) -> None:
+    if not isinstance(pattern, str):
+        raise TypeError(f'a pattern is a str, as in @app.get("/path"), not {pattern!r}')
+
+
+def _check_callable(function: Callable[..., object], kind: str, *arguments: str) -> None:
+    problem = call_problem(function, *arguments)
+    if problem:
+        raise TypeError(f"{name_of(function)} cannot be {kind}: {problem}")
 
 
 def _add_slash(request: Request) -> Response:

@@ -28,7 +28,15 @@ from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.message import Handler, Request, Response, error_response
 from mynet.routing import parameter_names
 
-__all__ = ["ErrorHandler", "Responder", "name_of", "takes_parameters"]
+__all__ = [
+    "ErrorHandler",
+    "Responder",
+    "call_problem",
+    "check_error",
+    "handler_problem",
+    "name_of",
+    "takes_parameters",
+]
 
 ErrorHandler = Callable[[Request, Any], Any]
 """Called with a request and its error, it returns what a handler may return."""
@@ -60,13 +68,11 @@ class Responder:
 
         Raises:
             ValueError: There is one already, or this can be no error's.
-            TypeError: It cannot be called with a request and an error.
+            TypeError: It cannot be called with a request and an error, or this is neither
+                a status nor a class.
         """
-        if isinstance(error, int) and not 400 <= error <= 599:
-            raise ValueError(f"{error} is not the status of an error")
-        if isinstance(error, type) and not issubclass(error, Exception):
-            raise ValueError(f"errors of class {error.__name__} are not answered")
-        problem = _problem(inspect.signature(handler), "request", "error")
+        check_error(error)
+        problem = call_problem(handler, "request", "error")
         if problem:
             raise TypeError(f"{name_of(handler)} cannot answer errors: {problem}")
         if self._error_handlers.setdefault(error, handler) is not handler:
@@ -187,23 +193,52 @@ def takes_parameters(function: Callable[..., Any], pattern: str) -> bool:
         ValueError: The pattern is malformed.
     """
     names = parameter_names(pattern)
-    signature = inspect.signature(function)
-    problem = _problem(signature, "request", **dict.fromkeys(names, ""))
+    try:
+        signature = inspect.signature(function)
+    except ValueError as error:
+        message = f"{name_of(function)} cannot be the handler of {pattern!r}: {error}"
+        raise TypeError(message) from None
+    problem = call_problem(function, "request", **dict.fromkeys(names, ""))
     if not problem:
         return bool(names)
     named = [each for each in signature.parameters.values() if each.kind not in _VARIADIC]
-    if len(named) <= 1 and not _problem(signature, "request"):
+    if len(named) <= 1 and not call_problem(function, "request"):
         return False
     called = f"{name_of(function)}{signature}"
     raise TypeError(f"{called} cannot be the handler of {pattern!r}: {problem}")
 
 
-def _problem(signature: inspect.Signature, *arguments: str, **named: str) -> str:
-    """Why a function cannot be called so; empty if it can."""
+def check_error(error: object) -> None:
+    """Raises ValueError or TypeError if this is neither a status nor a class of errors."""
+    if isinstance(error, int):
+        if not 400 <= error <= 599:
+            raise ValueError(f"{error} is not the status of an error")
+    elif not isinstance(error, type):
+        message = "an error handler is for a status or a class, as in @app.error_handler(404)"
+        raise TypeError(f"{message}, not for {error!r}")
+    elif not issubclass(error, Exception):
+        raise ValueError(f"errors of class {error.__name__} are not answered")
+
+
+def handler_problem(found: object) -> str:
+    """Why something is no Handler, as `is no handler: ...`; empty if it may well be one."""
+    if not callable(found):
+        return f"is no handler but of type {type(found).__name__}"
+    if isinstance(found, type):
+        return "is no handler but a class; name an instance of it"
+    if call_problem(found, "request"):
+        return "is no handler: it cannot be called with a request alone"
+    return ""
+
+
+def call_problem(function: Callable[..., object], *arguments: str, **named: str) -> str:
+    """Why a function cannot be called so; empty if it can, or is written in C and does not tell."""
     try:
-        signature.bind(*arguments, **named)
+        inspect.signature(function).bind(*arguments, **named)
     except TypeError as error:
         return str(error)
+    except ValueError:
+        return ""
     return ""
 
 

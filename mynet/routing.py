@@ -11,7 +11,7 @@ A pattern is a path, written decoded, whose segments may hold one parameter each
 
 A path is split at its slashes before anything in it is decoded: `/hello/a%2Fb`
 has two segments, and its name is `a/b`. A slash at the end counts. Dots mean
-nothing here: a parameter may well be `..`, or hold `../`.
+nothing here: a parameter may well be `..`, or hold `../`; but no URL is written so.
 
 Where several patterns fit a path, the order in which they were added means
 nothing. Segment by segment from the left, literal text goes before text with a
@@ -43,6 +43,7 @@ ANY = "*"
 
 _METHOD = re.compile(r"[A-Z][A-Z-]*|\*")
 _SEGMENT = re.compile(r"([^{}]*)\{([A-Za-z_]\w*)(?::(\w+))?\}([^{}]*)", re.ASCII)
+_DOTS = re.compile(r"/\.\.?(/|\Z)")
 _NOT_DECODED = re.compile(r"[?#]|%[0-9A-Fa-f]{2}")
 
 
@@ -150,10 +151,14 @@ class _Pattern:
         """The path with these values, percent-encoded."""
         if values.keys() != self.parameters.keys():
             raise ValueError(f"{self.text} takes {[*self.parameters]}, not {[*values]}")
-        return "".join(
-            "/" + (quote(each, "") if isinstance(each, str) else each.write(values[each.name]))
+        written = [
+            quote(each, "") if isinstance(each, str) else each.write(values[each.name])
             for each in self.segments
-        )
+        ]
+        path = "/" + "/".join(written)
+        if _DOTS.search(path):
+            raise ValueError(f"clients would fold {path}: a segment of it is . or ..")
+        return path
 
 
 def parameter_names(pattern: str) -> list[str]:
@@ -243,14 +248,16 @@ class Router(Generic[E]):
 
         Raises:
             ValueError: The pattern is malformed, or another with one of the methods fits
-                the same paths; or a method is malformed, or the name taken. Then nothing
-                was added.
+                the same paths; or a method is malformed, or there is none, or the name
+                is taken. Then nothing was added.
         """
         parsed = _Pattern(pattern)
+        routes = {method: Route(method, parsed, endpoint) for method in methods}
+        if not routes:
+            raise ValueError(f"{pattern!r} is to have a route, but for no method")
         node = self._root
         for segment in parsed.segments:
             node = node.child(segment)
-        routes = {method: Route(method, parsed, endpoint) for method in methods}
         for method, route in routes.items():
             route.check(node.routes.get(method))
         if name is not None and self._names.setdefault(name, parsed) is not parsed:
@@ -303,7 +310,8 @@ class Router(Generic[E]):
 
         Raises:
             LookupError: There is none.
-            ValueError: A value is missing, too many, or does not fit.
+            ValueError: A value is missing, too many, or does not fit; or a segment would
+                be `.` or `..`, which clients fold.
         """
         if name not in self._names:
             raise LookupError(f"no route is named {name!r}")

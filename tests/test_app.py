@@ -76,6 +76,22 @@ def test_mistakes_in_routes(app):
         app.get("/{name}")(lambda request, nmae: "")
     with pytest.raises(TypeError, match=r"methods of '/' must be a list, such as \['PUT'\]"):
         app.route("/", methods="PUT")(show)
+    with pytest.raises(ValueError, match="'/b' is to have a route, but for no method"):
+        app.add_route("/b", show, [])
+    with pytest.raises(TypeError, match="dict cannot be the handler of '/b': no signature found"):
+        app.add_route("/b", dict)
+    with pytest.raises(TypeError, match=r"""as in @app.get\("/path"\), not b'/b'"""):
+        app.add_route(b"/b", show)
+    with pytest.raises(TypeError, match="3 is not a callable object"):
+        app.add_route("/b", 3)
+    assert ask(app, "/b").status == 404
+
+
+@pytest.mark.parametrize("method", ["get", "post", "route"])
+def test_decorator_without_its_pattern(app, method):
+    """A decorator for which somebody forgot the pattern does not swallow the function."""
+    with pytest.raises(TypeError, match=r"""a pattern is a str, as in @app.get\("/path"\), not"""):
+        getattr(app, method)(show)
 
 
 def test_query_is_no_part_of_the_path(app):
@@ -249,8 +265,17 @@ def test_mistakes_in_mounts(app):
         app.mount("/{name}", show)
     with pytest.raises(ValueError, match="does not begin with a slash"):
         app.mount("files", show)
-    with pytest.raises(TypeError, match="None is no handler, and cannot be mounted at '/b'"):
+    with pytest.raises(TypeError, match="mounted at '/b' is no handler but of type NoneType"):
         app.mount("/b", None)
+    with pytest.raises(TypeError, match="is no handler but a class; name an instance"):
+        app.mount("/b", App)
+    with pytest.raises(TypeError, match="cannot be called with a request alone"):
+        app.mount("/b", lambda: 3)
+    with pytest.raises(TypeError, match="a pattern is a str"):
+        app.mount(b"/b", show)
+    with pytest.raises(ValueError, match="an App cannot be mounted in itself"):
+        app.mount("/self", app)
+    assert ask(app, "/b/").status == ask(app, "/self/").status == 404
 
 
 # Middleware
@@ -365,6 +390,14 @@ def test_late_middleware(app):
         other.use(named("late"))
 
 
+@pytest.mark.parametrize("wrong", [None, lambda: show])
+def test_mistakes_in_middleware(app, wrong):
+    """What cannot be given a handler is no middleware, and is told so when it is added."""
+    with pytest.raises(TypeError, match="cannot be middleware"):
+        app.use(wrong)
+    assert ask(app, "/").status == 404
+
+
 def test_middleware_that_forgets_to_return(app):
     """Middleware that returns no handler is told by name, at the start."""
 
@@ -401,6 +434,15 @@ def test_error_handlers(app):
     assert (response.status, response.body) == (404, b"no /nowhere")
     response = ask(app, "/key")
     assert (response.status, response.body) == (500, b'{"missing":"a"}')
+
+
+@pytest.mark.parametrize("wrong", [show, "404", None, [404]])
+def test_mistakes_in_error_handlers(app, wrong):
+    """An error handler for nothing that can be an error is refused before it is there."""
+    with pytest.raises(TypeError, match=r"as in @app.error_handler\(404\), not for"):
+        app.error_handler(wrong)
+    with pytest.raises(ValueError, match="200 is not the status of an error"):
+        app.error_handler(200)
 
 
 def test_mounted_app_answers_its_own_errors(app):
@@ -567,6 +609,16 @@ def test_hooks_stay_as_they_are(app):
 
     assert app.on_startup(hook) is hook
     assert app.on_shutdown(hook) is hook
+
+
+@pytest.mark.parametrize("wrong", [3, None, lambda app: None])
+def test_mistakes_in_hooks(app, wrong):
+    """What cannot be called without arguments is no hook, and is told so when it is added."""
+    for decorate in (app.on_startup, app.on_shutdown):
+        with pytest.raises(TypeError, match="cannot be a hook"):
+            decorate(wrong)
+    result_of(app.start())
+    result_of(app.stop())
 
 
 def test_start_that_fails(app, failures):
