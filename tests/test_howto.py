@@ -104,6 +104,51 @@ def test_half_an_upload(recipe, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["uploads.py"]
 
 
+# Serve files
+
+
+@pytest.fixture
+def static(recipe, tmp_path):
+    """A client of the recipe, with files in its folder, and a secret beside that."""
+    (tmp_path / "static" / "deep").mkdir(parents=True)
+    (tmp_path / "static-too").mkdir()
+    for name in ("static/deep/page.html", "static/a b.css", "static/odd", "static/x.css.gz"):
+        (tmp_path / name).write_text(name)
+    for name in ("secret", "static-too/secret"):
+        (tmp_path / name).write_text("secret")
+    (tmp_path / "static" / "link").symlink_to(tmp_path / "secret")
+    return Client(recipe("static_files.py").app)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "kind"),
+    [
+        ("/static/deep/page.html", "static/deep/page.html", "text/html"),
+        ("/static/deep%2fpage.html", "static/deep/page.html", "text/html"),
+        ("/static/a%20b.css", "static/a b.css", "text/css"),
+        ("/static/odd", "static/odd", "application/octet-stream"),
+        ("/static/x.css.gz", "static/x.css.gz", "application/octet-stream"),
+    ],
+)
+def test_static(static, target, name, kind):
+    """A file of the folder is served, with the type that its name tells."""
+    answer = result_of(static.get(target))
+    assert (answer.status, answer.text, answer.headers["Content-Type"]) == (200, name, kind)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("../secret", "%2e%2e/secret", "..%2fsecret", "%2e%2e%2fsecret", "deep/../../secret"),
+        *("../static-too/secret", "link", "/etc/passwd", "%2fetc%2fpasswd", "//etc/passwd"),
+        *("", ".", "deep", "deep/", "none", "odd/x", "%00", "odd%00.css", "a" * 300),
+    ],
+)
+def test_static_gives_nothing_else(static, path):
+    """Nothing out of the folder is served, by whatever way; nor what is no file."""
+    assert result_of(static.get(f"/static/{path}")).status == 404
+
+
 # Wait for something else
 
 
