@@ -12,9 +12,12 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
-from types import ModuleType
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType, TracebackType
 from typing import cast
 
 from mynet.daemon.errors import CannotStart
@@ -23,6 +26,8 @@ from mynet.http.message import Handler
 LIBRARIES = tuple(
     sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+
+MYNET = str(Path(__file__).parents[1]) + os.sep
 
 
 def load_handler(name: str) -> Handler:
@@ -55,27 +60,48 @@ def _import(name: str) -> ModuleType:
             hint = f"; for a file {name} say {name[:-3]}" if name.endswith(".py") else ""
             raise CannotStart(f"there is no module {name} in {here} or on sys.path{hint}") from None
         raise _broken(name, error) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise CannotStart(f"interrupted while module {name} was imported") from None
+    except SystemExit as error:
+        place = where(error, error.__traceback__, name)
+        told = f"module {name} ended the process (status {error.code}) ({place})"
+        raise CannotStart(told) from error
+    except BaseException as error:
         raise _broken(name, error) from error
 
 
-def _broken(name: str, error: Exception) -> CannotStart:
-    what = traceback.format_exception_only(error)[-1]
-    return CannotStart(f"module {name} cannot be imported: {what} ({where(error)})")
+def _broken(name: str, error: BaseException) -> CannotStart:
+    place = where(error, error.__traceback__, name)
+    return CannotStart(f"module {name} cannot be imported: {what(error)} ({place})")
 
 
-def where(error: BaseException) -> str:
-    """The place in the application's own code that an exception came from: `hello.py:3`."""
+def what(error: BaseException) -> str:
+    """What was raised, as the last line of a traceback has it."""
+    return traceback.format_exception_only(error)[-1]
+
+
+def where(error: BaseException, raised: TracebackType | None, name: str) -> str:
+    """The place in the application's own code that an exception came from: `hello.py:3`.
+
+    Args:
+        error: The exception.
+        raised: Its traceback.
+        name: The application's module; its file is told if none of its lines is known.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_relative(error.filename)}:{error.lineno}"
-    lines = [
+    own = [
         (frame.f_code.co_filename, number)
-        for frame, number in traceback.walk_tb(error.__traceback__)
+        for frame, number in traceback.walk_tb(raised)
+        if not frame.f_code.co_filename.startswith(("<frozen importlib", MYNET, *LIBRARIES))
     ]
-    real = [line for line in lines if not line[0].startswith("<frozen importlib")]
-    own = [line for line in real if not line[0].startswith(LIBRARIES) and line[0] != __file__]
-    file, number = (own or real)[-1]
-    return f"{_relative(file)}:{number}"
+    if own:
+        return f"{_relative(own[-1][0])}:{own[-1][1]}"
+    file = None
+    with suppress(Exception):  # as of a package that is broken itself
+        spec = find_spec(name)
+        file = spec.origin if spec is not None else None
+    return _relative(file or name)
 
 
 def _relative(path: str) -> str:
@@ -87,10 +113,19 @@ def _attribute(holder: object, part: str, name: str) -> object:
         return getattr(holder, part)
     except AttributeError:
         close = get_close_matches(part, dir(holder), n=1)
+    except Exception as error:
+        place = where(error, error.__traceback__, name.partition(":")[0])
+        raise CannotStart(f"--app {name}: {what(error)} ({place})") from error
     hint = f"; did you mean {close[0]}?" if close else ""
-    file = getattr(holder, "__file__", None)
-    owner = _relative(file) if file else type(holder).__name__
-    raise CannotStart(f"--app {name}: there is no {part!r} in {owner}{hint}")
+    raise CannotStart(f"--app {name}: there is no {part!r} in {_owner(holder)}{hint}")
+
+
+def _owner(holder: object) -> str:
+    if not isinstance(holder, ModuleType):
+        return type(holder).__name__
+    if holder.__spec__ is not None and holder.__spec__.origin is None:
+        return f"folder {holder.__name__}, which has no __init__.py"
+    return _relative(getattr(holder, "__file__", None) or holder.__name__)
 
 
 def _checked(found: object, name: str) -> Handler:

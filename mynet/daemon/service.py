@@ -227,7 +227,7 @@ def make_server(reactor: Reactor, options: Options) -> Server:
     if options["debug"]:
         setDebugging(True)
     listeners = [Listener(reactor, description) for description in options["listen"]]
-    handler = load_handler(options["app"]) if options["app"] else demo_site()
+    handler = load_handler(options["app"]) if options["app"] is not None else demo_site()
     if options["debug"] and isinstance(handler, App):
         handler.debug = True
     access_log = _access_log(reactor, options)

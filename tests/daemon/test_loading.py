@@ -43,6 +43,7 @@ BROKEN = {
         1,
     ),
     "misspelt": ("x = (\n", "SyntaxError: '(' was never closed", 1),
+    "peculiar": ("class Odd(BaseException): ...\nraise Odd('x')", "peculiar.Odd: x", 2),
 }
 
 
@@ -134,4 +135,38 @@ def test_broken(name):
         load_handler(f"{name}:app")
     told = f"module {name} cannot be imported: {what} ({name}.py:{line})"
     assert str(caught.value) == told
-    assert isinstance(caught.value.__cause__, Exception)
+    assert isinstance(caught.value.__cause__, BaseException)
+
+
+ENDS = {
+    "raise SystemExit(0)": "module ends ended the process (status 0) (ends.py:1)",
+    "import sys\nsys.exit('no')": "module ends ended the process (status no) (ends.py:2)",
+    "raise KeyboardInterrupt": "interrupted while module ends was imported",
+    "def __getattr__(name):\n    1 / 0": "--app ends:app: ZeroDivisionError: division by zero "
+    "(ends.py:2)",
+}
+
+
+@pytest.mark.parametrize("code", ENDS)
+def test_ends_the_process(folder, code):
+    """A module that would end the process, or fails in odd ways, is a mistake that is told."""
+    (folder / "ends.py").write_text(code)
+    with pytest.raises(CannotStart) as caught:
+        load_handler("ends:app")
+    assert str(caught.value) == ENDS[code]
+
+
+def test_bytes_that_are_no_python(folder):
+    """A file that Python cannot even read is told by its own name."""
+    (folder / "nul.py").write_bytes(b"x = 1\0")
+    with pytest.raises(CannotStart, match=r"^module nul cannot be imported: .*\(nul\.py(:\d+)?\)$"):
+        load_handler("nul:app")
+
+
+def test_folder_that_is_no_package(folder):
+    """A folder is taken for a module without anything in it: that is told."""
+    (folder / "bare").mkdir()
+    with pytest.raises(CannotStart) as caught:
+        load_handler("bare:app")
+    told = "--app bare:app: there is no 'app' in folder bare, which has no __init__.py"
+    assert str(caught.value) == told

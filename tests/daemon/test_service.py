@@ -458,6 +458,7 @@ def test_mistakes(folder, capsys):
     """A mistake ends the process with its one line."""
     for arguments, line in {
         ("--app=daemon_app:ap",): "--app daemon_app:ap: there is no 'ap' in daemon_app.py",
+        ("--app=",): "--app is MODULE:ATTRIBUTE, such as hello:app, not ''",
         ("--listen=no:80",): "--listen no:80: Unknown endpoint type: 'no'",
         ("--access-log=no/a.log",): "--access-log no/a.log: No such file or directory",
     }.items():
