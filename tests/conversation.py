@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import h11
 from multidict import CIMultiDict
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 
 from mynet.http.limits import Limits
 from mynet.http.message import Request, Response
@@ -34,6 +36,10 @@ def head(*fields: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"exampl
     """A request head with these fields, each a whole line without its end, after a Host."""
     hosts = (b"Host: " + host,) if host else ()
     return b"".join(each + b"\r\n" for each in (line, *hosts, *fields)) + b"\r\n"
+
+
+UPGRADE = head(b"Connection: keep-alive, Upgrade", b"Upgrade: other/2, Echo")
+"""Asks for another protocol, which is `Echo`'s where that is served."""
 
 
 def post(*fields: bytes, body: bytes = b"") -> bytes:
@@ -171,6 +177,24 @@ class Waiting:
         self.requests.append(request)
         self.answers.append(answer)
         return answer
+
+
+class Echo(Protocol):
+    """Another protocol, that notes what happens to it."""
+
+    def __init__(self) -> None:
+        self.events: list[str | bytes] = []
+
+    def connectionMade(self) -> None:
+        self.events.append("made")
+
+    def dataReceived(self, data: bytes) -> None:
+        self.events.append(data)
+        assert self.transport is not None
+        self.transport.write(data.upper())
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.events.append(f"lost: {type(reason.value).__name__}")
 
 
 def assert_refused(data: bytes, status: int, way: Way, limits: Limits | None = None) -> None:

@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 import pytest
 
 from mynet.debug import debug_page
-from tests.asking import request_for, text_of
+from mynet.testing import make_request
+from tests.asking import text_of
 
-HTML = (b"accept", b"text/html,application/xhtml+xml,*/*;q=0.8")
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 def fail(depth=0):
@@ -56,8 +57,8 @@ class Text(HTMLParser):
         self.text += data
 
 
-def page_of(error, target="/", headers=()):
-    response = debug_page(request_for(target, headers=[HTML, *headers]), error)
+def page_of(error, target="/", headers=None):
+    response = debug_page(make_request("GET", target, HTML | (headers or {})), error)
     assert (response.status, response.content_type) == (500, "text/html; charset=utf-8")
     return text_of(response)
 
@@ -76,7 +77,7 @@ def test_page_tells_what_went_wrong():
 
 def test_everything_is_escaped():
     """Nothing that comes from outside becomes part of the page."""
-    page = page_of(caught(), "/<script>", [(b"<script>", b"<script>")])
+    page = page_of(caught(), "/<script>", {"<script>": "<script>"})
     assert "<script" not in page
     assert "<b>" not in page
     assert "<c>" not in page
@@ -88,12 +89,12 @@ def test_everything_is_escaped():
 
 def test_secrets_are_not_shown():
     """What locals hold, and fields with credentials, stay out of a page that is sent on."""
-    secrets = [
-        (b"cookie", b"session=1234"),
-        (b"authorization", b"Basic 5678"),
-        (b"x-api-key", b"9012"),
-        (b"host", b"example.test"),
-    ]
+    secrets = {
+        "Cookie": "session=1234",
+        "Authorization": "Basic 5678",
+        "X-Api-Key": "9012",
+        "Host": "example.test",
+    }
     page = page_of(caught(), headers=secrets)
     text = Text(page).text
     table = text[text.index("Header fields of the request") :]
@@ -107,7 +108,7 @@ def test_secrets_are_not_shown():
 
 def test_page_runs_nothing():
     """The page needs and may load nothing, is not kept, and its style is allowed."""
-    response = debug_page(request_for("/", headers=[HTML]), caught())
+    response = debug_page(make_request(headers=HTML), caught())
     policy = response.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "style-src 'sha256-" in policy
@@ -119,17 +120,17 @@ def test_page_runs_nothing():
 
 def test_style_is_the_one_allowed():
     """The hash in the policy is that of the style in the page."""
-    response = debug_page(request_for("/", headers=[HTML]), caught())
+    response = debug_page(make_request(headers=HTML), caught())
     style = re.findall("<style>(.*)</style>", text_of(response), re.DOTALL)
     digest = b64encode(sha256(style[0].encode()).digest()).decode()
     assert f"'sha256-{digest}'" in response.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("accept", [None, b"*/*", b"application/json"])
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json"])
 def test_plain_text(accept):
     """A terminal gets the traceback as it is used to."""
-    headers = [] if accept is None else [(b"accept", accept)]
-    response = debug_page(request_for("/a?b", headers=headers), caught())
+    headers = {} if accept is None else {"Accept": accept}
+    response = debug_page(make_request("GET", "/a?b", headers), caught())
     assert (response.status, response.content_type) == (500, "text/plain; charset=utf-8")
     text = text_of(response)
     assert text.startswith("GET /a?b HTTP/1.1\n\nTraceback (most recent call last):\n")
@@ -226,6 +227,6 @@ def test_code_that_is_not_in_a_file():
 
 def test_lone_surrogates():
     """A message that is not proper text does not prevent the page."""
-    for headers in ([HTML], []):
-        response = debug_page(request_for("/", headers=headers), ValueError("\ud800"))
+    for headers in (HTML, {}):
+        response = debug_page(make_request(headers=headers), ValueError("\ud800"))
         assert "ValueError: " in text_of(response)

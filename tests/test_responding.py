@@ -14,7 +14,8 @@ from twisted.internet.protocol import Protocol
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.message import Response, Upgrade
 from mynet.responding import Responder, takes_parameters
-from tests.asking import ask, errors_logged, request_for, result_of, start, text_of
+from mynet.testing import make_request, result_of
+from tests.asking import ask, errors_logged, start, text_of
 
 
 @dataclass
@@ -145,7 +146,7 @@ def test_value_that_is_no_json(responder):
 
 def test_plain_function_is_answered_at_once(responder):
     """What need not wait does not."""
-    assert isinstance(responder.endpoint(returning("a"))(request_for("/")), Response)
+    assert isinstance(responder.endpoint(returning("a"))(make_request()), Response)
 
 
 def test_coroutine_is_answered_at_its_first_step(responder):
@@ -155,7 +156,7 @@ def test_coroutine_is_answered_at_its_first_step(responder):
         return "a"
 
     with pytest.raises(StopIteration) as stop:
-        responder.endpoint(function)(request_for("/")).send(None)
+        responder.endpoint(function)(make_request()).send(None)
     assert stop.value.value.body == b"a"
 
 
@@ -164,7 +165,7 @@ def test_waiting(responder, make):
     """A handler may wait for a Deferred, or return it, and is answered when that fires."""
     deferred: Deferred[str] = Deferred()
     responses: list[Response] = []
-    start(responder.endpoint(make(deferred))(request_for("/"))).addCallback(responses.append)
+    start(responder.endpoint(make(deferred))(make_request())).addCallback(responses.append)
     assert responses == []
     deferred.callback("a")
     assert responses[0].body == b"a"
@@ -183,11 +184,11 @@ def test_parameters(responder):
     def plain(request, name):
         return name
 
-    request = request_for("/")
+    request = make_request()
     request.path_params = {"name": "Ann"}
     for function in (coroutine, plain):
         response = responder.endpoint(function, with_parameters=True)(request)
-        response = response if isinstance(response, Response) else result_of(response)
+        response = response if isinstance(response, Response) else result_of(start(response))
         assert response.body == b"Ann"
     assert responder.endpoint(returning("a"))(request).body == b"a"
 
@@ -385,7 +386,7 @@ def test_error_handler_that_fails(responder, way, failures):
 def test_error_handler_whose_client_goes(responder, failures):
     """A client that goes while its error is answered is no error of the error handler."""
     responder.add_error_handler(ValueError, lambda request, error: Deferred())
-    waiting = start(responder.endpoint(raising(ValueError()))(request_for("/")))
+    waiting = start(responder.endpoint(raising(ValueError()))(make_request()))
     waiting.cancel()
     outcomes: list[object] = []
     waiting.addErrback(lambda failure: outcomes.append(failure.type))

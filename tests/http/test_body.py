@@ -15,6 +15,7 @@ from zope.interface.verify import verifyObject
 
 from mynet.http.body import READ_LIMIT, RequestBody
 from mynet.http.errors import ClientGone, HTTPError
+from mynet.testing import result_of
 
 T = TypeVar("T")
 
@@ -44,17 +45,6 @@ def source() -> Source:
 def body(source: Source) -> RequestBody:
     """A body of unknown length that may hold ten bytes."""
     return RequestBody(source, None, 10)
-
-
-def result_of(deferred: Deferred[T]) -> T:
-    """What it fired with; its error is raised, and it is an error that it has not fired."""
-    results: list[T] = []
-    failures: list[Failure] = []
-    deferred.addCallbacks(results.append, failures.append)
-    if failures:
-        failures[0].raiseException()
-    assert results, "it has not fired yet"
-    return results[0]
 
 
 def started(coroutine: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

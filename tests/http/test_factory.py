@@ -18,8 +18,7 @@ from mynet.http.limits import Limits
 from mynet.http.message import Body, Request, Response, Upgrade
 from mynet.http.shared import Access, Stats, countable
 from mynet.testing import CLIENT, MemoryTransport, Wire, result_of
-from tests.conversation import GET, Recorder, Waiting, head, post, replies, reply
-from tests.http.test_http1 import UPGRADE, Echo
+from tests.conversation import GET, UPGRADE, Echo, Recorder, Waiting, head, post, replies, reply
 
 
 def hello(request: Request) -> Response:

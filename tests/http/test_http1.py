@@ -12,8 +12,6 @@ from twisted.internet.interfaces import (
     IProtocol,
     IPushProducer,
 )
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -26,6 +24,8 @@ from mynet.testing import Wire
 from tests.conversation import (
     BEHIND,
     GET,
+    UPGRADE,
+    Echo,
     Recorder,
     Waiting,
     head,
@@ -351,24 +351,6 @@ def test_half_closed_client_within_a_head():
 # Upgrades
 
 
-class Echo(Protocol):
-    """Another protocol, that notes what happens to it."""
-
-    def __init__(self) -> None:
-        self.events: list[str | bytes] = []
-
-    def connectionMade(self) -> None:
-        self.events.append("made")
-
-    def dataReceived(self, data: bytes) -> None:
-        self.events.append(data)
-        assert self.transport is not None
-        self.transport.write(data.upper())
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.events.append(f"lost: {type(reason.value).__name__}")
-
-
 @implementer(IHalfCloseableProtocol)
 class HalfCloseableEcho(Echo):
     def readConnectionLost(self) -> None:
@@ -378,7 +360,6 @@ class HalfCloseableEcho(Echo):
         self.events.append("write lost")
 
 
-UPGRADE = head(b"Connection: keep-alive, Upgrade", b"Upgrade: other/2, Echo")
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
 
 
