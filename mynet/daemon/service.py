@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import (
@@ -38,7 +38,7 @@ from mynet.app import App
 from mynet.daemon.access_log import AccessLog, open_access_log
 from mynet.daemon.errors import CannotStart
 from mynet.daemon.listening import Listener, describe_port, hold
-from mynet.daemon.loading import load_handler
+from mynet.daemon.loading import load_handler, what, where
 from mynet.daemon.options import DEFAULT_DRAIN, Options
 from mynet.daemon.process import ExitStatus, on_signals, raise_file_limit, tell_in_one_line
 from mynet.demo import demo_site
@@ -68,6 +68,7 @@ class Server(Service):
         listeners: Where.
         name: What is served, for the log.
         drain: Seconds that requests have to finish in when it is stopped.
+        debug: Whether the log has the traceback of a handler that could not start.
         failed: Called if it stops the reactor because it could not start.
     """
 
@@ -79,6 +80,7 @@ class Server(Service):
         *,
         name: str,
         drain: float = DEFAULT_DRAIN,
+        debug: bool = False,
         failed: Callable[[], object] = bool,
     ) -> None:
         self._reactor = reactor
@@ -86,6 +88,7 @@ class Server(Service):
         self._listeners = listeners
         self._served = name
         self._drain = drain
+        self._debug = debug
         self._on_failure = failed
         self._ports: list[IListeningPort] = []
         self._opening: list[Deferred[IListeningPort]] = []
@@ -106,7 +109,7 @@ class Server(Service):
         try:
             self._listen()
         except CannotStart as error:
-            log.critical("mynet cannot start: {error}", error=error)
+            log.critical("mynet: {error}", error=error)
             self._reactor.fireSystemEvent("shutdown")  # which closes ports, and never will later
             tell_in_one_line()
             raise
@@ -155,12 +158,20 @@ class Server(Service):
     def _failed(self, failure: Failure) -> None:
         if not self.running:
             _cancelled(failure)
-        elif failure.check(CannotStart):
-            log.critical("mynet cannot start: {error}", error=failure.value)
-            self._give_up()
+            return
+        told = self._told(failure)
+        if self._debug:
+            log.failure("mynet: {error}", failure, error=told)
         else:
-            log.failure("mynet cannot start {name}", failure, name=self._served)
-            self._give_up()
+            log.critical("mynet: {error}", error=told)
+        self._give_up()
+
+    def _told(self, failure: Failure) -> BaseException:
+        error = cast(BaseException, failure.value)
+        if isinstance(error, CannotStart):
+            return error
+        place = where(error, failure.getTracebackObject(), self._served.partition(":")[0])
+        return CannotStart(f"cannot start {self._served}: {what(error)} ({place})")
 
     def _give_up(self) -> None:
         self._on_failure()
@@ -237,6 +248,7 @@ def make_server(reactor: Reactor, options: Options) -> Server:
         listeners,
         name=options["app"] or DEMO,
         drain=options["drain"],
+        debug=options["debug"],
         failed=exit_status.failed,
     )
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
@@ -29,6 +29,8 @@ DAEMON = ["-c", TWISTD, "mynet"]
 
 DEADLINE = 30
 """Seconds after which a process that hangs is killed, and its test fails."""
+
+NO_DATABASE = r"RuntimeError: no database \(hello\.py:\d+\)"
 
 ANYWHERE = "--listen=tcp:0:interface=127.0.0.1"
 
@@ -170,7 +172,7 @@ def serve(launch):
 def run(folder, environment):
     """Run a server that ends by itself."""
 
-    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def ran(*arguments: str, pass_fds: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=folder,
@@ -180,6 +182,7 @@ def run(folder, environment):
             text=True,
             timeout=DEADLINE,
             check=False,
+            pass_fds=pass_fds,
         )
 
     return ran
@@ -367,7 +370,7 @@ def test_daemon_on_a_port_in_use(run, folder):
     assert f"cannot listen on {where}: Address already in use" in failed.stderr
     assert "Traceback" not in failed.stderr
     log = (folder / "twistd.log").read_text()
-    assert f"mynet cannot start: cannot listen on {where}: Address already in use" in log
+    assert f"mynet: cannot listen on {where}: Address already in use" in log
     assert "Traceback" not in log
     assert not (folder / "twistd.pid").exists()
 
@@ -421,13 +424,35 @@ def test_mistakes(run, folder, argument, how):
 
 @pytest.mark.parametrize("how", FOREGROUND)
 def test_handler_cannot_start(run, folder, how):
-    """A handler that cannot start ends the process: with its traceback, and status 1."""
+    """A handler that cannot start ends the process: with one line, and status 1."""
     failed = run(*FOREGROUND[how], ANYWHERE, "--app=hello:unable")
     assert failed.returncode == 1
     logged = failed.stdout + failed.stderr
-    assert "mynet cannot start hello:unable" in logged
-    assert "RuntimeError: no database" in logged
+    assert len(re.findall("mynet: cannot start hello:unable: " + NO_DATABASE, logged)) == 1
+    assert "Traceback" not in logged
     assert "Serving" not in logged
+    assert not (folder / "twistd.pid").exists()
+
+
+def test_handler_cannot_start_in_debug_mode(run):
+    """Who develops it sees the traceback too."""
+    failed = run("-m", "mynet", ANYWHERE, "--app=hello:unable", "--debug")
+    assert failed.returncode == 1
+    assert "Traceback" in failed.stderr
+
+
+def test_handler_cannot_start_in_a_daemon(run, folder):
+    """A daemon has let go of who started it by then: it ends, and its log tells why."""
+    alive, inherited = os.pipe()
+    started = run(*DAEMON, ANYWHERE, "--app=hello:unable", pass_fds=[inherited])
+    os.close(inherited)
+    assert (started.returncode, started.stdout, started.stderr) == (0, "", "")
+    ended, _, _ = select.select([alive], [], [], DEADLINE)
+    os.close(alive)
+    assert ended
+    log = (folder / "twistd.log").read_text()
+    assert re.search("mynet: cannot start hello:unable: " + NO_DATABASE, log)
+    assert "Traceback" not in log
     assert not (folder / "twistd.pid").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, getDebugging, setDebugging
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from mynet import App, Request, Response
@@ -241,7 +244,7 @@ def test_port_in_use(life, events):
     with pytest.raises(CannotStart):
         life.server.privilegedStartService()
     assert life.take() == ["listen", "listen", "shutdown is fired"]
-    assert events == [("critical", "mynet cannot start: cannot listen on tcp:80: In use")]
+    assert events == [("critical", "mynet: cannot listen on tcp:80: In use")]
 
 
 def test_slow_endpoint_fails(life, events):
@@ -251,12 +254,12 @@ def test_slow_endpoint_fails(life, events):
     life.begin()
     opening.errback(CannotStart("cannot listen on slow:80: Not today"))
     assert life.take() == ["listen", "listen", "hold", "failed", "reactor stops"]
-    assert events == [("critical", "mynet cannot start: cannot listen on slow:80: Not today")]
+    assert events == [("critical", "mynet: cannot listen on slow:80: Not today")]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no database"), SystemExit(3)])
 def test_handler_cannot_start(life, events, error):
-    """A handler that cannot start ends the process; its traceback is logged."""
+    """A handler that cannot start ends the process; one line of the log tells why, and where."""
 
     async def start() -> None:
         raise error
@@ -264,9 +267,29 @@ def test_handler_cannot_start(life, events, error):
     life.handler.starting = start()
     life.begin()
     assert life.take() == ["listen", "hold", "start", "failed", "reactor stops"]
-    assert events == [("critical", "mynet cannot start hello:app")]
+    told = traceback.format_exception_only(error)[-1].strip()
+    (level, line), *others = events
+    assert (level, others) == ("critical", [])
+    assert re.fullmatch(rf"mynet: cannot start hello:app: {told} \(.*test_service\.py:\d+\)", line)
     assert result_of(life.server.stopService()) is None
     assert life.take() == ["close"]
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_traceback_of_a_handler_that_cannot_start(life, debug):
+    """Its traceback is logged too, where that was asked for."""
+    failures: list[Any] = []
+    life.server._debug = debug
+    life.handler.starting = RuntimeError("no database")
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        failures.append(event.get("log_failure"))
+
+    globalLogPublisher.addObserver(observe)
+    life.begin()
+    globalLogPublisher.removeObserver(observe)
+    assert [failure is not None for failure in failures] == [debug]
 
 
 def test_handler_cannot_start_at_once(life):
