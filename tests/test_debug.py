@@ -65,7 +65,7 @@ def page_of(error, target="/", headers=None):
 
 def test_page_tells_what_went_wrong():
     """The page has the error, the request, where it happened and the code there."""
-    text = Text(page_of(caught(), "/a?b=<c>", [(b"x-more", b"<more>")])).text
+    text = Text(page_of(caught(), "/a?b=<c>", {"X-More": "<more>"})).text
     assert "ValueError: <b>wrong</b> & 'bad'" in text
     assert "GET /a?b=<c> HTTP/1.1" in text
     assert "x-more<more>" in text
