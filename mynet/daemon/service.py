@@ -47,8 +47,8 @@ from mynet.http.factory import HTTPFactory
 from mynet.http.message import Handler
 
 STOP_TIMEOUT = 10.0
-"""Seconds that `handler.stop()` may take. systemd/mynet.service waits for longer than this and
-the drain together."""
+"""Seconds that `handler.stop()` may take, or a `start()` that is cancelled.
+systemd/mynet.service waits for longer than this and the drain together."""
 
 DEMO = "the demo site"
 
@@ -93,6 +93,7 @@ class Server(Service):
         self._ports: list[IListeningPort] = []
         self._opening: list[Deferred[IListeningPort]] = []
         self._starting: Deferred[None] | None = None
+        self._start_ended: Deferred[None] = Deferred()
         self._started = False
         self._stopping: Deferred[None] | None = None
 
@@ -139,8 +140,14 @@ class Server(Service):
 
     def _begin(self) -> None:
         on_signals(self._reactor, self._signalled)
-        self._starting = self._run(self._start())
+        self._starting = self._run(self._start_to_its_end())
         self._starting.addErrback(self._failed)
+
+    async def _start_to_its_end(self) -> None:
+        try:
+            await self._start()
+        finally:
+            self._start_ended.callback(None)
 
     async def _start(self) -> None:
         for port in self._ports:
@@ -151,6 +158,8 @@ class Server(Service):
             self._ports.append(port)
         await _call(self._factory.handler, "start")
         self._started = True
+        if not self.running:
+            return
         for port in self._ports:
             hold(port, False)
             log.info("Serving {name} on {where}", name=self._served, where=describe_port(port))
@@ -201,12 +210,13 @@ class Server(Service):
             self._starting.cancel()
         for port in self._ports:
             await maybeDeferred(port.stopListening)
+        if self._starting is not None:  # what was cancelled may have things to put away
+            await self._in_good_order(self._start_ended)
         if self._started:
             await self._factory.drain(self._drain)
-            await self._stop_handler()
+            await self._in_good_order(self._run(_call(self._factory.handler, "stop")))
 
-    async def _stop_handler(self) -> None:
-        stopping = self._run(_call(self._factory.handler, "stop"))
+    async def _in_good_order(self, stopping: Deferred[None]) -> None:
         try:
             await stopping.addTimeout(STOP_TIMEOUT, self._reactor)
         except CancelledError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import pytest
 from twisted.application.service import IService
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, getDebugging, setDebugging
+from twisted.internet.defer import CancelledError, Deferred, getDebugging, setDebugging
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
@@ -353,6 +354,72 @@ def test_stop_while_starting(life, events):
     assert events == []
 
 
+def test_stop_while_starting_waits_for_what_was_begun(life):
+    """A start that is cancelled puts away what it has made, and has time for that."""
+    waits: Deferred[None] = Deferred()
+    closes: Deferred[None] = Deferred()
+
+    async def start() -> None:
+        try:
+            await waits
+        finally:
+            await closes
+            life.course.append("put away")
+
+    life.handler.starting = start()
+    life.begin()
+    life.take()
+    stopping = life.server.stopService()
+    assert life.take() == ["close"]
+    assert not stopping.called
+    closes.callback(None)
+    assert result_of(stopping) is None
+    assert life.take() == ["put away"]
+    assert life.reactor.getDelayedCalls() == []
+
+
+def test_stop_while_starting_does_not_wait_for_ever(life, events):
+    """A start that does not care that it is cancelled keeps the process for a limited time."""
+    life.handler.starting = shielded(Deferred())
+    life.begin()
+    stopping = life.server.stopService()
+    assert not stopping.called
+    life.reactor.advance(STOP_TIMEOUT)
+    assert result_of(stopping) is None
+    assert events[-1] == ("critical", "hello:app did not stop in good order")
+
+
+def test_start_that_ends_while_it_is_stopped(life):
+    """A handler that has started all the same is stopped; it never served."""
+    starts: Deferred[None] = Deferred()
+    life.handler.starting = shielded(starts)
+    life.begin()
+    life.take()
+    stopping = life.server.stopService()
+    starts.callback(None)
+    assert life.take() == ["close", "drain 7"]
+    life.factory.draining_done.callback(None)
+    assert life.take() == ["stop"]
+    assert result_of(stopping) is None
+
+
+def test_second_signal_while_starting(life, events):
+    """It ends at once too when only a start is waited for."""
+    life.handler.starting = shielded(Deferred())
+    life.begin()
+    stopping = life.server.stopService()
+    life.server._signalled("SIGTERM")
+    assert result_of(stopping) is None
+    assert events == [("warn", "SIGTERM again: what is left is cut off")]
+
+
+async def shielded(ends: Deferred[None]) -> None:
+    """What cannot be cancelled, and ends with this."""
+    with suppress(CancelledError):
+        await Deferred()
+    await ends
+
+
 def test_stop_before_the_reactor_runs(life):
     """It can be stopped before it has begun."""
     life.server.privilegedStartService()
@@ -385,7 +452,7 @@ def test_second_signal(life, events):
     assert events[-1] == ("warn", "SIGINT again: what is left is cut off")
 
 
-def test_second_signal_while_the_handler_stops(life):
+def test_second_signal_while_the_handler_stops(life, events):
     """It ends at once too when only the handler is waited for."""
     life.begin()
     cancelled: list[Deferred[None]] = []
@@ -397,6 +464,7 @@ def test_second_signal_while_the_handler_stops(life):
     assert result_of(stopping) is None
     assert life.take() == []
     assert cancelled == [life.handler.stopping]
+    assert events[-1] == ("warn", "SIGINT again: what is left is cut off")
 
 
 # From options
