@@ -11,10 +11,11 @@ stop reading, hang up half-way, or let a deadline pass.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from typing import Any, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from multidict import CIMultiDict
@@ -284,7 +285,14 @@ def make_request(
     body: bytes = b"",
     exchange: MemoryExchange | None = None,
 ) -> Request:
-    """A request whose body, if any, has arrived."""
+    """A request whose body, if any, has arrived.
+
+    Raises:
+        ValueError: The target is not ASCII, as none is that a client sends.
+    """
+    if not target.isascii():
+        encoded = quote(target, string.punctuation)
+        raise ValueError(f"percent-encode the target {target!r}, as clients do: {encoded}")
     exchange = exchange or MemoryExchange()
     fields = CIMultiDict(headers or {})
     incoming = None
