@@ -156,6 +156,27 @@ def test_pages_are_self_contained(demo, target):
 
 
 @pytest.mark.parametrize("target", ["/", "/nowhere"])
+def test_pages_are_kept_to_themselves(demo, target):
+    """No other site gets a page into a frame, or its forms and links elsewhere, or its address."""
+    headers = demo.get(target, Accept="text/html").headers
+    policy = re.sub(r"'sha256-[^']+'", "(hash)", headers["content-security-policy"])
+    script = "(hash)" if target == "/" else "'none'"
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "connect-src 'self'",
+        "img-src 'self'",
+        f"script-src {script}",
+        "style-src (hash)",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-cache"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("target", ["/", "/nowhere"])
 def test_pages_run_nothing_else(demo, target):
     """Whatever gets into a page, the browser runs no script but the page's own."""
     answer = demo.get(target, Accept="text/html")
