@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -28,35 +29,39 @@ PATIENCE = 60.0
 
 PROGRAM = """
 import sys
+from twisted.internet import reactor
 from twisted.internet.task import react
 from twisted_program import main
+reactor.callWhenRunning(print, "Serving", flush=True)
 react(main, sys.argv[1:])
 """
-"""What the end of twisted_program.py does, with other endpoints."""
+"""What the end of twisted_program.py does, with other endpoints; and it says when it serves."""
 
 
 class Running:
     """Python in the background."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._log = log
+        self._output = b""
+
+    def wait_until_it_serves(self) -> None:
+        """Read what it says until it says so."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + PATIENCE
+        while b"Serving" not in self._output:
+            left = max(0, deadline - time.monotonic())
+            readable, _, _ = select.select([self._process.stdout], [], [], left)
+            said = os.read(self._process.stdout.fileno(), 65536) if readable else b""
+            assert said, self._output.decode()
+            self._output += said
 
     def connect(self, path: Path) -> socket.socket:
-        """A connection to a UNIX socket, as soon as somebody listens there."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            client = socket.socket(socket.AF_UNIX)
-            client.settimeout(PATIENCE)
-            try:
-                client.connect(str(path))
-            except (FileNotFoundError, ConnectionRefusedError):
-                client.close()
-                assert self._process.poll() is None, self._log.read_text()
-                assert time.monotonic() < deadline, self._log.read_text()
-                time.sleep(0.02)
-            else:
-                return client
+        """A connection to a UNIX socket."""
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(PATIENCE)
+        client.connect(str(path))
+        return client
 
     def http(self, path: Path) -> HTTPConnection:
         """A client of a UNIX socket."""
@@ -68,8 +73,9 @@ class Running:
     def stop(self) -> None:
         """Tell it to end, and see that it does in good order."""
         self._process.terminate()
-        assert self._process.wait(PATIENCE) == 0, self._log.read_text()
-        assert "Traceback" not in self._log.read_text()
+        said = self._output + self._process.communicate(timeout=PATIENCE)[0]
+        assert self._process.returncode == 0, said.decode()
+        assert b"Traceback" not in said, said.decode()
 
 
 @pytest.fixture
@@ -83,20 +89,18 @@ def folder() -> Iterator[Path]:
 def running(folder: Path, *arguments: str, **environment: str) -> Iterator[Running]:
     """Run Python with these arguments in a folder, until it is stopped."""
     path = os.pathsep.join([str(PACKAGE.parent), str(EXAMPLES)])
-    log = folder / "log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": path} | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        ) as process,
-    ):
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
         try:
-            yield Running(process, log)
+            program = Running(process)
+            program.wait_until_it_serves()
+            yield program
         finally:
             process.kill()
 
