@@ -226,8 +226,18 @@ def test_cancel():
 
 def test_cancel_sleep(clock):
     """Also `asyncio.sleep(0)`; nothing is left of it on the clock."""
-    result = run(wait_for(asyncio.sleep(0)), clock)
+    events: list[str] = []
+
+    async def sleeping() -> None:
+        try:
+            await asyncio.sleep(0)
+        except CancelledError:
+            events.append("cancelled")
+            raise
+
+    result = run(sleeping(), clock)
     result.cancel()
+    assert events == ["cancelled"]
     assert clock.getDelayedCalls() == []
     with pytest.raises(CancelledError):
         result_of(result)

@@ -230,6 +230,24 @@ def test_stats():
     assert stats.bytes_sent == len(wire.received)
 
 
+def test_bytes_sent():
+    """Every byte that is sent is counted, however it is sent."""
+    bodies: list[Body] = [b"x" * 10, b"x" * 300_000, iter([b"x" * 100_000] * 3), iter([b"x"] * 9)]
+    wire = Wire(lambda request: Response(bodies.pop()))
+    wire.send(GET * 4 + b"?\r\n\r\n", 20)
+    assert bodies == []
+    assert wire.factory.stats.bytes_sent == len(wire.received)
+
+
+def test_any_content_types():
+    """A service whose Content-Types are without number remembers no more than it must."""
+    wire = Wire(lambda request: Response(b"", content_type=f"a/{request.path[1:]}"))
+    for number in range(1000):
+        wire.send(head(line=f"GET /{number} HTTP/1.1".encode()))
+        assert reply(wire).headers["Content-Type"] == f"a/{number}"
+    assert len(wire.factory._templates) < 1000
+
+
 def vars_of(stats: Stats) -> tuple[object, ...]:
     return (
         stats.accepted, stats.refused, stats.requests, stats.responses,

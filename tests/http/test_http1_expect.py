@@ -88,6 +88,18 @@ def test_continue_of_a_client_that_does_not_wait():
     assert (answer.interim, answer.closes) == ([], False)
 
 
+def test_no_continue_for_what_is_too_large():
+    """A body that its reader would refuse is not asked for."""
+
+    async def handler(request: Request) -> Response:
+        return Response(await request.read(4))
+
+    wire = Wire(handler)
+    wire.send(EXPECTING)
+    answer = reply(wire)
+    assert (answer.status, answer.interim, answer.closes) == (413, [], True)
+
+
 def test_answer_without_continue():
     """Who answers without reading ends the connection: the body may come, or may not."""
     wire = Wire(lambda request: Response.text("no, thank you"))

@@ -123,6 +123,23 @@ def test_deadline_while_it_waits_for_leave():
     assert (body.expected, body.deadline) == (False, 1106)
 
 
+def test_what_comes_while_it_is_paused():
+    """What was on its way when the client was stopped does not start its clock."""
+    body = incoming(100)
+    body.pause(1001)
+    body.receive(b"x", 1002)
+    assert body.paused
+    assert body.deadline == inf
+
+
+def test_declared_length():
+    """A reader is told what the client has declared."""
+    for length, declared in ((10, 10), (CHUNKED, None)):
+        body = incoming(length).body
+        assert body is not None
+        assert body.declared == declared
+
+
 def test_no_least_rate():
     """Where there is no rate there is no deadline."""
     assert incoming(limits=Limits(body_rate=0)).deadline == inf
