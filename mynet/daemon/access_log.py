@@ -4,16 +4,21 @@
 
 Times are UTC. Whatever the client sent is escaped, so that nobody forges a line, or sends
 commands to the terminal of who reads it. Lines are written in batches: one costs no system
-call of its own. Serving never waits for a log that cannot be written: its lines are lost,
-which is reported once, and counted.
+call of its own. Serving never waits for a log: where a pipe or terminal is full some lines
+wait, and others are lost, as all are that cannot be written; this is reported once, and counted.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import select
+import stat
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from errno import ENXIO
 from functools import lru_cache
 
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -25,7 +30,8 @@ from mynet.http.message import Request
 from mynet.http.shared import Access
 
 BATCH = 64 * KIB
-"""Characters that wait at most; as much as a pipe holds on Linux."""
+"""Characters that wait at most; as much as a pipe holds on Linux. As much again waits for a
+slow reader."""
 
 BATCH_DELAY = 0.5
 """Seconds that a line waits at most."""
@@ -36,6 +42,11 @@ others sent before."""
 
 KNOWN_FIELD = 300
 """Bytes of the longest of them."""
+
+PIECE = getattr(select, "PIPE_BUF", 512)
+"""Bytes that a pipe takes without waiting, if it takes any."""
+
+NONBLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 STDOUT = 1
 
@@ -64,19 +75,39 @@ def open_access_log(path: str) -> int:
         CannotStart: It cannot be opened.
     """
     if path == "-":
-        return STDOUT
+        return _stdout()
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NONBLOCKING, 0o640)
     except OSError as error:
-        raise CannotStart(f"--access-log {path}: {error.strerror}") from None
+        reason = "nobody reads from it" if error.errno == ENXIO else error.strerror
+        raise CannotStart(f"--access-log {path}: {reason}") from None
+
+
+def _stdout() -> int:
+    # A terminal may be writable but not for a whole piece. Whoever shares it relies on waiting.
+    if NONBLOCKING and os.isatty(STDOUT):
+        with suppress(OSError):
+            return os.open(os.ttyname(STDOUT), os.O_WRONLY | os.O_NOCTTY | NONBLOCKING)
+    return STDOUT
 
 
 class AccessLog:
     """The log of one server: it is called with each `Access`."""
 
-    def __init__(self, fd: int, clock: IReactorTime, now: Callable[[], float] = time.time) -> None:
-        """Write to a file descriptor, which is closed with the log unless it is stdout."""
-        self._fd = fd
+    def __init__(
+        self,
+        fd: int,
+        clock: IReactorTime,
+        now: Callable[[], float] = time.time,
+        *,
+        path: str = "-",
+    ) -> None:
+        """Write to a file descriptor, which is closed with the log unless it is stdout.
+
+        `path` is what `reopen` opens.
+        """
+        self._use(fd)
+        self._path = path if path == "-" else os.path.abspath(path)
         self._clock = clock
         self._now = now
         self._second = -1
@@ -84,9 +115,20 @@ class AccessLog:
         self._lines: list[str] = []
         self._size = 0
         self._flushing: IDelayedCall | None = None
+        self._unwritten = b""
+        self._within_line = False
         self._torn = False
         self.lost = 0
-        """Lines lost since one could last be written."""
+        """Lines lost since all could last be written."""
+
+    def _use(self, fd: int) -> None:
+        self._fd = fd
+        self._piece = BATCH
+        self._poll: select.poll | None = None
+        if sys.platform != "win32" and not stat.S_ISREG(os.fstat(fd).st_mode):
+            self._piece = PIECE
+            self._poll = select.poll()
+            self._poll.register(fd, select.POLLOUT)
 
     def __call__(self, access: Access) -> None:
         """Log a response. Its line is written soon."""
@@ -111,37 +153,70 @@ class AccessLog:
         return self._time
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits, as far as that needs no waiting."""
         flushing, self._flushing = self._flushing, None
         if flushing is not None and flushing.active():
             flushing.cancel()
         data = "".join(self._lines).encode("ascii")
         self._lines.clear()
         self._size = 0
-        if data:
-            self._write(data)
-
-    def _write(self, data: bytes) -> None:
-        try:
-            if self._torn:
-                os.write(self._fd, b"\n")
-                self._torn = False
-            while data:
-                size = os.write(self._fd, data)
-                self._torn = data[size - 1] != NEWLINE
-                data = data[size:]
-        except OSError as error:
-            if not self.lost:
-                log.error("The access log loses its lines: {reason}", reason=error.strerror)
-            self.lost += data.count(NEWLINE)
+        if self._unwritten and len(self._unwritten) + len(data) > BATCH:
+            self._lose(data, "its reader is too slow")
         else:
-            if self.lost:
+            self._unwritten += data
+        if self._unwritten:
+            self._write()
+        if self._unwritten:
+            self._flushing = self._clock.callLater(BATCH_DELAY, self.flush)
+
+    def _write(self) -> None:
+        try:
+            if self._torn and self._writable():
+                os.write(self._fd, b"\n")
+                self._torn = self._within_line = False
+            while self._unwritten and self._writable():
+                size = os.write(self._fd, self._unwritten[: self._piece])
+                self._within_line = self._unwritten[size - 1] != NEWLINE
+                self._unwritten = self._unwritten[size:]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            data, self._unwritten = self._unwritten, b""
+            self._torn = self._within_line
+            self._lose(data, error.strerror)
+        else:
+            if self.lost and not self._unwritten:
                 log.warn("The access log is written again; {lost} lines were lost", lost=self.lost)
-            self.lost = 0
+                self.lost = 0
+
+    def _writable(self) -> bool:
+        return self._poll is None or bool(self._poll.poll(0))
+
+    def _lose(self, data: bytes, reason: str | None) -> None:
+        if not self.lost:
+            log.error("The access log loses its lines: {reason}", reason=reason)
+        self.lost += data.count(NEWLINE)
+
+    def reopen(self) -> None:
+        """Go on in a new file, where the old one was moved away; stdout stays what it is."""
+        if self._path == "-":
+            return
+        self.flush()
+        try:
+            fd = open_access_log(self._path)
+        except CannotStart as error:
+            log.error("The access log cannot be opened again: {error}", error=error)
+            return
+        os.close(self._fd)
+        self._use(fd)
+        log.info("The access log is opened again")
 
     def close(self) -> None:
-        """Write what waits; nothing may be logged after this."""
+        """Write what can be written at once; nothing may be logged after this."""
         self.flush()
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._lose(self._unwritten, "its reader is too slow")
         if self._fd != STDOUT:
             os.close(self._fd)
 

@@ -78,11 +78,14 @@ class Options(usage.Options):
         self["app"] = name
 
     def opt_access_log(self, path: str) -> None:
-        """A file to log each response in, in the combined log format; - for stdout."""
+        """A file to log each response in, in the combined log format; - for stdout.
+
+        SIGHUP opens it anew.
+        """
         self["access-log"] = path
 
     def opt_debug(self) -> None:
-        """For development only: explain errors in the browser.
+        """For development only: explain errors of an App in the browser.
 
         Failed Deferreds then tell where they were made, which is slow.
         """

@@ -77,9 +77,9 @@ def tell_in_one_line() -> None:
 
 
 def on_signals(reactor: IReactorFromThreads, call: Callable[[str], object]) -> None:
-    """Have SIGTERM and SIGINT call this in the reactor's thread, with the signal's name.
+    """Have SIGTERM, SIGINT and SIGHUP call this in the reactor's thread, with the signal's name.
 
-    They end the process with status 0 then. Only the reactor's own handlers are replaced: not
+    None of them ends the process by itself then. Only the reactor's own handlers are replaced: not
     a debugger's, and not that of a shell which runs this in the background and keeps its SIGINT.
     """
 
@@ -89,3 +89,6 @@ def on_signals(reactor: IReactorFromThreads, call: Callable[[str], object]) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         if getattr(signal.getsignal(number), "__self__", None) is reactor:
             signal.signal(number, caught)
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
+        signal.signal(hangup, caught)

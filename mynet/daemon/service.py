@@ -197,7 +197,11 @@ class Server(Service):
     # Down
 
     def _signalled(self, name: str) -> None:
-        if self._stopping is None:
+        access_log = self._factory.access_log
+        if name == "SIGHUP":
+            if isinstance(access_log, AccessLog):
+                access_log.reopen()
+        elif self._stopping is None:
             log.info("{name}: draining, for {drain:g} s at most", name=name, drain=self._drain)
             with suppress(ReactorNotRunning):  # it is about to stop already
                 self._reactor.stop()
@@ -269,6 +273,6 @@ def _access_log(reactor: Reactor, options: Options) -> AccessLog | None:
         return None
     if path == "-" and options.parent is not None and options.parent.get("nodaemon") == 0:
         raise CannotStart("--access-log -: a daemon has no stdout; name a file, or use twistd -n")
-    access_log = AccessLog(open_access_log(path), reactor)
+    access_log = AccessLog(open_access_log(path), reactor, path=path)
     reactor.addSystemEventTrigger("after", "shutdown", access_log.close)
     return access_log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 
+from mynet.daemon import access_log
 from mynet.daemon.access_log import (
     BATCH,
     BATCH_DELAY,
+    KNOWN_FIELD,
     STDOUT,
     AccessLog,
     escape,
@@ -222,6 +225,135 @@ def test_reader_gone(events):
     log(make_access())
     log.close()
     assert events == [("error", "The access log loses its lines: Broken pipe")]
+
+
+def fill(writer: int) -> int:
+    """Fill a pipe: how much is in it."""
+    os.set_blocking(writer, False)
+    size = 0
+    with suppress(BlockingIOError):
+        while True:
+            size += os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    return size
+
+
+def test_stuck_reader(events):
+    """Serving does not wait for who reads a pipe: lines wait, and are lost beyond a limit."""
+    reader, writer = os.pipe()
+    filled = fill(writer)
+    clock = Clock()
+    log = AccessLog(writer, clock)
+    log(make_access(b"/first"))
+    clock.advance(BATCH_DELAY)
+    assert log.lost == 0
+    log(make_access(b"/" + b"x" * BATCH))
+    assert log.lost == 1
+    assert events == [("error", "The access log loses its lines: its reader is too slow")]
+    os.read(reader, filled)
+    clock.advance(BATCH_DELAY)
+    assert b'"GET /first HTTP/1.1"' in os.read(reader, filled)
+    assert events[1:] == [("warn", "The access log is written again; 1 lines were lost")]
+    assert log.lost == 0
+    assert clock.getDelayedCalls() == []
+    log.close()
+    os.close(reader)
+
+
+def test_stuck_reader_at_the_end(events):
+    """Who does not read the log does not keep the server from ending."""
+    reader, writer = os.pipe()
+    fill(writer)
+    clock = Clock()
+    log = AccessLog(writer, clock)
+    log(make_access())
+    log.close()
+    assert log.lost == 1
+    assert len(events) == 1
+    assert clock.getDelayedCalls() == []
+    os.close(reader)
+
+
+def test_slow_reader_gets_whole_lines():
+    """Whatever a pipe takes at a time, the lines that come out of it are whole."""
+    reader, writer = os.pipe()
+    clock = Clock()
+    log = AccessLog(writer, clock)
+    for number in range(900):
+        log(make_access(b"/%d" % number + b"x" * 50))
+    read = b""
+    while clock.getDelayedCalls() or len(read.splitlines()) < 900 - log.lost:
+        clock.advance(BATCH_DELAY)
+        read += os.read(reader, 5000)
+    assert log.lost == 0
+    assert [line.count(b"GET /") for line in read.splitlines()] == [1] * 900
+    log.close()
+    os.close(reader)
+
+
+def test_stuck_terminal(monkeypatch):
+    """A terminal that is full costs lines, and not the server; others still wait for it."""
+    master, terminal = os.openpty()
+    monkeypatch.setattr(access_log, "STDOUT", terminal)
+    fd = open_access_log("-")
+    log = AccessLog(fd, Clock())
+    for _ in range(3):
+        log(make_access(b"/" + b"x" * BATCH))
+    assert os.get_blocking(terminal)
+    log.close()
+    os.close(terminal)
+    os.close(master)
+
+
+def test_fifo_that_nobody_reads(tmp_path):
+    """A pipe in the file system that nobody reads is told, and not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CannotStart, match=r"pipe: nobody reads from it$"):
+        open_access_log(str(tmp_path / "pipe"))
+
+
+def test_reopen(tmp_path, events):
+    """A log that was moved away is kept; what comes then is in a new file."""
+    path = tmp_path / "access.log"
+    log = AccessLog(open_access_log(str(path)), Clock(), path=str(path))
+    log(make_access(b"/before"))
+    path.rename(tmp_path / "access.log.1")
+    log.reopen()
+    log(make_access(b"/after"))
+    log.close()
+    assert '"GET /before' in (tmp_path / "access.log.1").read_text()
+    assert '"GET /after' in path.read_text()
+    assert len(path.read_text().splitlines()) == 1
+    assert events == [("info", "The access log is opened again")]
+
+
+def test_reopen_in_vain(tmp_path, events):
+    """Where no new file can be made the old one is written on."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    log = AccessLog(open_access_log(f"{folder}/a"), Clock(), path=f"{folder}/a")
+    folder.rename(tmp_path / "old")
+    log.reopen()
+    log(make_access())
+    log.close()
+    assert '"GET / ' in (tmp_path / "old" / "a").read_text()
+    assert [level for level, _ in events] == ["error"]
+
+
+def test_reopen_stdout():
+    """Stdout is not reopened."""
+    log = AccessLog(STDOUT, Clock())
+    log.reopen()
+    log.close()
+
+
+def test_long_fields_are_not_remembered(logged):
+    """What is remembered of clients is limited."""
+    access_log._known_field.cache_clear()
+    logged.line(make_access(headers=((b"referer", b"x" * (KNOWN_FIELD + 1)),)))
+    assert access_log._known_field.cache_info().currsize == 0
+    logged.line(make_access(headers=((b"referer", b"x" * KNOWN_FIELD),)))
+    assert access_log._known_field.cache_info().currsize == 1
 
 
 def test_slow_reader(events):

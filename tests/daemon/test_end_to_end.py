@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
+from typing import IO
 
 import pytest
 
@@ -93,15 +94,16 @@ def environment(plugins):
 class Running:
     """A server in the foreground, and what it logs."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], log: IO[str] | None = None) -> None:
         self.process = process
+        self._lines = log or process.stdout
         self.log = ""
         self.port = 0
 
     def read_until(self, pattern: str) -> re.Match[str]:
         """Read the log up to a line in which this is found."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        assert self._lines is not None
+        for line in self._lines:
             self.log += line
             if found := re.search(pattern, line):
                 return found
@@ -247,6 +249,68 @@ def test_access_log_on_stdout(launch):
         running.signal()
         assert running.end() == 0
         assert re.fullmatch(r'127\.0\.0\.1 - - .* "GET / HTTP/1\.1" 200 13 .*\n', running.log)
+
+
+def test_rotated_access_log(serve, folder):
+    """SIGHUP opens the log anew, where it was moved away, and nobody is cut off by it."""
+    log = folder / "access.log"
+    with serve("--app=hello:app", "--access-log=access.log") as running:
+        running.get("/before")
+        log.rename(folder / "access.log.1")
+        running.process.send_signal(signal.SIGHUP)
+        running.read_until("The access log is opened again")
+        running.get("/after")
+        running.signal()
+        assert running.end() == 0
+    assert "GET /before" in (folder / "access.log.1").read_text()
+    assert "GET /after" in log.read_text()
+
+
+def test_hangup(serve):
+    """Without an access log SIGHUP does nothing."""
+    with serve("--app=hello:app") as running:
+        running.process.send_signal(signal.SIGHUP)
+        assert running.get("/") == (200, "Hello, World!")
+        running.signal()
+        assert running.end() == 0
+
+
+LOGGED = ["--app=hello:app", "--access-log=-"]
+
+
+def test_access_log_that_nobody_reads(folder, environment):
+    """Who stops reading a log on stdout neither stops the serving nor keeps it from ending."""
+    unread, stdout = os.pipe()
+    path = folder / "m.sock"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mynet", f"--listen=unix:{path}", *LOGGED],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = Timer(DEADLINE, process.kill)
+    deadline.start()
+    try:
+        Running(process, process.stderr).read_until("Serving")
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(path))
+        for _ in range(100):
+            connection.request("GET", "/", headers={"User-Agent": "x" * 4000})
+            assert connection.getresponse().read() == b"Hello, World!"
+        connection.close()
+        process.terminate()
+        process.stderr.read()
+        assert process.wait() == 0
+    finally:
+        deadline.cancel()
+        process.kill()
+        process.communicate()
+        os.close(unread)
+        os.close(stdout)
 
 
 def test_unix_socket(launch, folder):

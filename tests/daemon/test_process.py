@@ -97,10 +97,13 @@ class SignalReactor(MemoryReactor):
         callable(*args, **kw)
 
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
 @pytest.fixture
 def handlers():
     """Signal handlers, which are put back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -115,6 +118,8 @@ def test_signals(handlers):
     on_signals(reactor, caught.append)
     signal.raise_signal(signal.SIGTERM)
     assert caught == ["SIGTERM"]
+    signal.raise_signal(signal.SIGHUP)
+    assert caught == ["SIGTERM", "SIGHUP"]
 
 
 def test_signals_of_others(handlers):
@@ -122,6 +127,8 @@ def test_signals_of_others(handlers):
     debugger = SignalReactor().sigTerm
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, debugger)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     on_signals(SignalReactor(), print)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGTERM) == debugger
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
