@@ -6,12 +6,10 @@ is the application's own, not the library's that it called.
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
@@ -22,6 +20,7 @@ from typing import cast
 
 from mynet.daemon.errors import CannotStart
 from mynet.http.message import Handler
+from mynet.responding import handler_problem
 
 LIBRARIES = tuple(
     sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -129,20 +128,7 @@ def _owner(holder: object) -> str:
 
 
 def _checked(found: object, name: str) -> Handler:
-    if not callable(found):
-        raise CannotStart(f"--app {name} is no handler but of type {type(found).__name__}")
-    if isinstance(found, type):
-        raise CannotStart(f"--app {name} is no handler but a class; name an instance of it")
-    if not _takes_one(found):
-        raise CannotStart(f"--app {name} is no handler: it cannot be called with a request alone")
+    problem = handler_problem(found)
+    if problem:
+        raise CannotStart(f"--app {name} {problem}")
     return cast(Handler, found)
-
-
-def _takes_one(found: Callable[..., object]) -> bool:
-    try:
-        inspect.signature(found).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # written in C, it does not tell
-        return True
-    return True
