@@ -6,6 +6,7 @@ length of the queue of clients that connect at once, and errors that name the en
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -25,6 +26,20 @@ from mynet.daemon.errors import CannotStart
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 _queueing = re.compile(r"(haproxy:)?(tcp6?|ssl|unix):(?!.*\bbacklog=).*[^\\]$")
+
+
+_nowhere = re.compile(r"(haproxy:)?unix:(address=)?(:|$)")
+
+MISTAKES = {
+    r"missing \d+ required positional arguments?: (.+)": r"it lacks \1",
+    r"unexpected keyword argument (.+)": r"it knows no \1",
+    r"multiple values for|takes .+ positional arguments": "it has a colon too many; one that is "
+    r"part of a value needs a \\ before it",
+    r"invalid literal for int\(\) with base \d+: (.+)": r"\1 is no number",
+    "generator raised StopIteration": r"it ends with a \\",
+    "list index out of range": "systemd passed no such socket",
+}
+"""What Python says of the arguments of an endpoint, and what that means."""
 
 
 class Listener:
@@ -58,19 +73,31 @@ class Listener:
         error: object = failure.value
         if isinstance(error, CannotListenError):
             error = error.socketError
-        raise CannotStart(f"cannot listen on {self.description}: {_reason(error)}")
+        # The reason is first, since twistd cuts off what a daemon's parent tells.
+        raise CannotStart(f"{_reason(error)}: cannot listen on {self.description}")
 
 
 def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     endpoint: IStreamServerEndpoint
+    if _nowhere.match(description):
+        raise CannotStart(f"--listen {description}: it lacks the path of a socket")
     try:
         try:
             endpoint = serverFromString(reactor, _with_backlog(description))
         except TypeError:  # it may have a backlog that is not told by name
             endpoint = serverFromString(reactor, description)
     except Exception as error:  # any, since an endpoint may be a plugin
-        raise CannotStart(f"--listen {description}: {_reason(error)}") from error
+        raise CannotStart(f"--listen {description}: {_mistake(error)}") from error
     return endpoint
+
+
+def _mistake(error: Exception) -> str:
+    for pattern, meaning in MISTAKES.items():
+        if found := re.search(pattern, str(error)):
+            return found.expand(meaning)
+    if isinstance(error, (OSError, ValueError)) or type(error).__module__.startswith("OpenSSL"):
+        return _reason(error)
+    return f"not a valid endpoint: {_reason(error)}; see --help"
 
 
 def _with_backlog(description: str) -> str:
@@ -87,8 +114,9 @@ def backlog() -> int:
 
 def _reason(error: object) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    text = re.sub(r"^_parse\w+\(\) ", "", str(error)) or type(error).__name__
+        file = error.filename2 or error.filename  # of a link, which is where it would be
+        return f"{os.fsdecode(file)}: {error.strerror}" if file else error.strerror
+    text = str(error).rstrip(".") or type(error).__name__
     if type(error).__module__.startswith("OpenSSL"):
         return f"its key or certificate cannot be used: {text}"
     return text

@@ -303,12 +303,13 @@ def test_access_log_that_nobody_reads(folder, environment):
             assert connection.getresponse().read() == b"Hello, World!"
         connection.close()
         process.terminate()
-        process.stderr.read()
         assert process.wait() == 0
     finally:
         deadline.cancel()
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
         os.close(unread)
         os.close(stdout)
 
@@ -431,10 +432,10 @@ def test_daemon_on_a_port_in_use(run, folder):
         where = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
         failed = run(*DAEMON, f"--listen={where}")
     assert failed.returncode == 1
-    assert f"cannot listen on {where}: Address already in use" in failed.stderr
+    assert "CannotStart: Address already in use: " in failed.stderr
     assert "Traceback" not in failed.stderr
     log = (folder / "twistd.log").read_text()
-    assert f"mynet: cannot listen on {where}: Address already in use" in log
+    assert f"mynet: Address already in use: cannot listen on {where}" in log
     assert "Traceback" not in log
     assert not (folder / "twistd.pid").exists()
 
@@ -458,7 +459,7 @@ def test_port_in_use(run, folder, how):
         failed = run(*FOREGROUND[how], f"--listen=unix:{path}", f"--listen={where}")
     assert failed.returncode == 1
     told = [line for line in failed.stderr.splitlines() if where in line]
-    assert told[-1].endswith(f"cannot listen on {where}: Address already in use")
+    assert told[-1].endswith(f"Address already in use: cannot listen on {where}")
     assert len(told) == (2 if how == "twist" else 1)  # twist has not begun to log, and shows it
     assert "Traceback" not in failed.stdout + failed.stderr
     assert list(folder.glob("*.sock*")) == []

@@ -63,10 +63,20 @@ WRONG = {
     "nonsense:80": "Unknown endpoint type: 'nonsense'",
     "": "Unknown endpoint type: ''",
     "8080": "Unknown endpoint type: '8080'",
-    "tcp": "missing 1 required positional argument: 'port'",
-    "tcp:": "invalid literal for int() with base 10: ''",
-    "tcp:http": "invalid literal for int() with base 10: 'http'",
-    "tcp:80:colour=red": "got an unexpected keyword argument 'colour'",
+    "tcp": "it lacks 'port'",
+    "tcp:": "'' is no number",
+    "tcp:http": "'http' is no number",
+    "tcp:80:colour=red": "it knows no 'colour'",
+    "tcp:80:interface=::1": r"it has a colon too many; one that is part of a value needs a \ "
+    "before it",
+    "tcp:80:127.0.0.1:5:6": r"it has a colon too many; one that is part of a value needs a \ "
+    "before it",
+    "tcp:80\\": "it ends with a \\",
+    "systemd:domain=INET:index=0": "systemd passed no such socket",
+    "systemd": "it lacks 'domain'",
+    "unix:": "it lacks the path of a socket",
+    "unix:address=": "it lacks the path of a socket",
+    "unix::mode=660": "it lacks the path of a socket",
     "ssl:443:privateKey=/no/such.pem": "/no/such.pem: No such file or directory",
 }
 
@@ -77,6 +87,18 @@ def test_no_endpoint(description):
     with pytest.raises(CannotStart) as caught:
         Listener(MemoryReactor(), description)
     assert str(caught.value) == f"--listen {description}: {WRONG[description]}"
+
+
+def test_endpoint_of_a_plugin_fails(monkeypatch):
+    """Whatever a plugin raises is told as what is wrong with the endpoint."""
+
+    def fail(*_: object) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(listening, "serverFromString", fail)
+    with pytest.raises(CannotStart) as caught:
+        Listener(MemoryReactor(), "odd:80")
+    assert str(caught.value) == "--listen odd:80: not a valid endpoint: 'odd'; see --help"
 
 
 def test_unreadable_certificate(tmp_path):
@@ -107,8 +129,12 @@ class Refusing(MemoryReactor):
         ),
         (CannotListenError("", 80, OSError(13, "Permission denied")), "Permission denied"),
         (CannotListenError(None, "x", "Cannot acquire lock"), "Cannot acquire lock"),
-        (OverflowError("bind(): port must be 0-65535."), "bind(): port must be 0-65535."),
+        (OverflowError("bind(): port must be 0-65535."), "bind(): port must be 0-65535"),
         (OSError(2, "No such file or directory", "/no/x"), "/no/x: No such file or directory"),
+        (
+            OSError(2, "No such file or directory", "77", None, b"/no/x"),
+            "/no/x: No such file or directory",
+        ),
         (KeyError(), "KeyError"),
     ],
 )
@@ -116,7 +142,7 @@ def test_cannot_listen(error, reason):
     """A port that cannot be had is told by the endpoint that was asked for, and the reason."""
     with pytest.raises(CannotStart) as caught:
         Listener(Refusing(error), "tcp:80").listen(FACTORY)
-    assert str(caught.value) == f"cannot listen on tcp:80: {reason}"
+    assert str(caught.value) == f"{reason}: cannot listen on tcp:80"
 
 
 class Slow:
@@ -136,7 +162,7 @@ def test_endpoint_that_takes_its_time(monkeypatch):
     opening = Listener(MemoryReactor(), "slow:80").listen(FACTORY)
     assert isinstance(opening, Deferred)
     slow.listening.errback(OSError(1, "Not today"))
-    with pytest.raises(CannotStart, match=r"^cannot listen on slow:80: Not today$"):
+    with pytest.raises(CannotStart, match=r"^Not today: cannot listen on slow:80$"):
         result_of(opening)
 
 
