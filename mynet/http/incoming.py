@@ -15,6 +15,7 @@ class IncomingBody:
 
     __slots__ = (
         "_allowance",
+        "_arrived",
         "_decoder",
         "_limits",
         "_paused_at",
@@ -56,6 +57,7 @@ class IncomingBody:
         self._received = 0
         self._allowance = 0
         self._since = now
+        self._arrived = now
         self._paused_at: float | None = now if expected else None
 
     def receive(self, data: bytes, now: float) -> tuple[bytes, bytes]:
@@ -67,6 +69,7 @@ class IncomingBody:
         Raises:
             HTTPError: It is malformed or too large. Nothing more can be read.
         """
+        self._arrived = now
         if self.expected:  # it did not wait for leave
             self.expected = False
             self.resume(now)
@@ -111,10 +114,12 @@ class IncomingBody:
     @property
     def deadline(self) -> float:
         """When it will have been too slow, unless more arrives until then."""
-        rate = self._limits.body_rate
-        if self._paused_at is not None or not rate:
+        limits = self._limits
+        if self._paused_at is not None or not limits.body_rate:
             return inf
-        return self._since + self._limits.body_grace + self._received / rate
+        too_slow = self._since + limits.body_grace + self._received / limits.body_rate
+        # What came fast is no reason to wait for hours.
+        return min(too_slow, self._arrived + limits.idle_timeout)
 
     @property
     def paused(self) -> bool:
@@ -130,6 +135,7 @@ class IncomingBody:
         """The client may send."""
         if self._paused_at is not None:
             self._since += now - self._paused_at
+            self._arrived = now
             self._paused_at = None
 
 

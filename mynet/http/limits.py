@@ -49,8 +49,9 @@ class Limits:
     """From a connection's start, or a request's first byte, to the end of its head; then 408."""
 
     body_rate: int = 240
-    """The least rate of a body's arrival, in bytes a second; slower is answered 408.
-    Kestrel has 240. 0 turns it off."""
+    """The least rate of a body's arrival since its start, in bytes a second; slower is answered
+    408, and so is a body of which nothing comes for `idle_timeout`. Kestrel has 240. 0 turns
+    it off."""
 
     body_grace: float = 10.0
     """How long a body may be slower than its least rate, at its start."""

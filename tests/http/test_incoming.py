@@ -140,6 +140,17 @@ def test_declared_length():
         assert body.declared == declared
 
 
+def test_body_that_stops():
+    """What came fast does not let a client stop for hours; while it is held back it may."""
+    body = incoming(10_000_000, limits=Limits(idle_timeout=60))
+    body.receive(bytes(1_000_000), 1100)
+    assert body.deadline == 1160
+    body.pause(1110)
+    assert body.deadline == inf
+    body.resume(5000)
+    assert body.deadline == 5060
+
+
 def test_no_least_rate():
     """Where there is no rate there is no deadline."""
     assert incoming(limits=Limits(body_rate=0)).deadline == inf
