@@ -163,6 +163,22 @@ class Recorder:
         return Response(body or request.target)
 
 
+class Source:
+    """The protocol's side of a request body: it notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def want_body(self) -> None:
+        self.calls.append("want")
+
+    def pause_body(self) -> None:
+        self.calls.append("pause")
+
+    def resume_body(self) -> None:
+        self.calls.append("resume")
+
+
 class Waiting:
     """A handler whose answers come when they are told to."""
 

@@ -118,6 +118,11 @@ class Connection(ABC):
         self.client = self.transport.getPeer()
         self._server = self.transport.getHost()
 
+    @property
+    def _below(self) -> Any:
+        """What carries TLS, where it is Twisted's; else None."""
+        return getattr(self.transport, "transport", None) if self._tls else None
+
     # Reading
 
     def _ignore(self, data: bytes) -> None:
@@ -208,9 +213,8 @@ class Connection(ABC):
         self._say_goodbye()
         # TLS would wait for the client's goodbye, and who keeps a connection for later does not
         # look for ours. One side's is enough (RFC 8446 section 6.1).
-        lower = getattr(self.transport, "transport", None) if self._tls else None
-        if lower is not None:
-            lower.loseConnection()
+        if self._below is not None:
+            self._below.loseConnection()
 
     def _say_goodbye(self) -> None:
         self._leave(State.CLOSING)
@@ -248,8 +252,7 @@ class Connection(ABC):
 
         Twisted's does so when its client says goodbye while some of what we sent still waits.
         """
-        lower = self.transport.transport if self._tls else None
-        return bool(getattr(lower, "disconnecting", False)) and self._state is State.OPEN
+        return getattr(self._below, "disconnecting", False) and self._state is State.OPEN
 
     def abort(self) -> None:
         """Cut the connection off. What is in progress is cancelled, and logged as cut."""

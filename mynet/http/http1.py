@@ -42,10 +42,8 @@ from mynet.http.reading import END, Head, bad
 from mynet.http.sending import close_body, send_body
 from mynet.http.shared import Shared
 from mynet.http.writing import (
-    CLOSE_LINE,
     chunk,
     last_chunk,
-    length_line,
     raw_field_lines,
     response_fields,
     status_line,
@@ -315,25 +313,18 @@ class HTTP1Connection(Connection):
 
     def _refuse(self, error: HTTPError, request: Request | None = None) -> None:
         """Answer what is no request, or none that may be read, and go no further."""
-        response = error_response(error)
-        body = response.body
-        assert isinstance(body, bytes)
-        sent = b"" if request is not None and request.method == "HEAD" else body
         self._deafen()
         self._request = None
-        self._write(
-            b"".join(
-                (
-                    self.factory.status_and_date(error.status),
-                    response_fields(response.headers).lines,
-                    length_line(len(body)),
-                    CLOSE_LINE,
-                    b"\r\n",
-                    sent,
-                )
-            )
+        outgoing = frame_response(
+            error_response(error),
+            request.method if request is not None else "GET",
+            "1.1",
+            False,
+            self.factory.status_and_date,
         )
-        self.factory.responded(request, self.client, error.status, len(sent))
+        body = outgoing.body or b""
+        self._write(outgoing.head + body)
+        self.factory.responded(request, self.client, error.status, len(body))
         self._linger()
 
     # The body of a request: BodySource

@@ -16,24 +16,9 @@ from zope.interface.verify import verifyObject
 from mynet.http.body import READ_LIMIT, RequestBody
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.testing import result_of
+from tests.conversation import Source
 
 T = TypeVar("T")
-
-
-class Source:
-    """The protocol's side: it notes what it is asked for."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def want_body(self) -> None:
-        self.calls.append("want")
-
-    def pause_body(self) -> None:
-        self.calls.append("pause")
-
-    def resume_body(self) -> None:
-        self.calls.append("resume")
 
 
 @pytest.fixture

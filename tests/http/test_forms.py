@@ -27,25 +27,10 @@ from twisted.web.client import FileBodyProducer
 from mynet.http.body import RequestBody
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.forms import PART_HEADER, PART_HEADERS, Form, FormLimits, UploadedFile, read_form
+from tests.conversation import Source
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=frontier"
-
-
-class Source:
-    """The protocol's side: it notes what it is asked for."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def want_body(self) -> None:
-        self.calls.append("want")
-
-    def pause_body(self) -> None:
-        self.calls.append("pause")
-
-    def resume_body(self) -> None:
-        self.calls.append("resume")
 
 
 class Upload:
