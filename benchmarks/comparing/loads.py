@@ -1,0 +1,147 @@
+"""The load generator: load.c, compiled by this machine's C compiler.
+
+One in Python would be slower than many a server, and so the server's figure would be its own.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.comparing.errors import MeasurementError, UsageError
+
+SOURCE = Path(__file__).with_name("load.c")
+COMPILER = "cc"
+
+RESULT = re.compile(r"answers (\d+) seconds ([\d.]+) cpu ([\d.]+)\n")
+
+BROWSER = """\
+Cache-Control: max-age=0
+sec-ch-ua: "Chromium";v="131", "Not_A Brand";v="24", "Google Chrome";v="131"
+sec-ch-ua-mobile: ?0
+sec-ch-ua-platform: "Linux"
+Upgrade-Insecure-Requests: 1
+User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Safari/537.36
+Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8
+Sec-Fetch-Site: none
+Sec-Fetch-Mode: navigate
+Sec-Fetch-User: ?1
+Sec-Fetch-Dest: document
+Accept-Encoding: gzip, deflate, br, zstd
+Accept-Language: en-GB,en;q=0.9,de;q=0.8
+Cookie: session=8f14e45fceea167a5a36dedd4bea2543; csrftoken=Zm9vYmFyYmF6cXV4; theme=dark
+"""
+"""The 14 fields, besides Host, that a browser sends with a request for a page."""
+
+CLOSE = "Connection: close\n"
+"""The field that asks for a connection of each request's own."""
+
+
+class Load(NamedTuple):
+    """What is asked for, and how; NUMBER in it differs from request to request."""
+
+    path: str = "/"
+    body: str = "Hello, World!"
+    fields: str = ""
+    connections: int = 64
+    idle: int = 0
+
+    def request(self) -> str:
+        """The request as it is sent."""
+        head = f"GET {self.path} HTTP/1.1\nHost: 127.0.0.1\n{self.fields}\n"
+        return head.replace("\n", "\r\n")
+
+
+class Outcome(NamedTuple):
+    """What a load came to."""
+
+    answers: int
+    seconds: float
+    cpu: float
+    """The processor time of the generator, in seconds."""
+
+
+def parse(output: str) -> Outcome:
+    """Read the result that the generator prints.
+
+    Raises:
+        MeasurementError: That is not one, or nothing was answered.
+    """
+    found = RESULT.fullmatch(output)
+    if not found:
+        raise MeasurementError(f"the load generator says {output!r}")
+    outcome = Outcome(int(found[1]), float(found[2]), float(found[3]))
+    if not outcome.answers:
+        raise MeasurementError("it answers nothing under load")
+    return outcome
+
+
+def build(folder: Path) -> Path:
+    """Compile the generator into a folder.
+
+    Raises:
+        UsageError: There is no compiler, or it does not.
+    """
+    compiler = shutil.which(COMPILER)
+    if compiler is None:
+        raise UsageError(
+            f"the load generator is compiled, which needs a C compiler as {COMPILER!r}"
+        )
+    program = folder / "load"
+    command = [compiler, "-O2", "-o", str(program), str(SOURCE)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise UsageError(f"the load generator cannot be compiled: {run.stderr.strip()[:200]}")
+    return program
+
+
+class Generator:
+    """A generator that has its idle connections, and waits to be told to begin."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self) -> Outcome:
+        """Begin, and wait for the end.
+
+        Raises:
+            MeasurementError: An answer was wrong, or a connection was closed.
+        """
+        output, complaint = self._process.communicate("\n")
+        if self._process.returncode:
+            raise MeasurementError(
+                complaint.strip() or "the load generator did not come to its end"
+            )
+        return parse(output)
+
+
+@contextmanager
+def generator(program: Path, load: Load, port: int, seconds: float) -> Iterator[Generator]:
+    """Start one, which ends by itself a minute after its time at the latest.
+
+    Raises:
+        MeasurementError: Its idle connections were not answered.
+    """
+    figures = [str(figure) for figure in (port, load.connections, load.idle, seconds)]
+    with subprocess.Popen(
+        [str(program), *figures, load.request(), load.body],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            if process.stdout.readline() != "ready\n":
+                raise MeasurementError(
+                    process.stderr.read().strip() or "the load generator cannot begin"
+                )
+            yield Generator(process)
+        finally:
+            process.kill()

@@ -1,0 +1,101 @@
+"""What is measured, of whom, and what of it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.comparing.loads import BROWSER, CLOSE, Load
+
+RATE = "requests/s"
+PER_CPU = "per CPU second"
+SERVER_CPU = "server CPU"
+LOAD_CPU = "load CPU"
+MEMORY = "KiB per idle connection"
+START = "milliseconds"
+
+SPARE_FILES = 1000
+"""How many files a process may have open besides its idle connections."""
+
+HELLO = Load()
+NAMED = Load("/hello/NUMBER", "Hello, NUMBER!", BROWSER)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A row of servers that are asked for the same; ratios are to the first that is there."""
+
+    title: str
+    about: str
+    servers: tuple[str, ...]
+    load: Load | None = HELLO
+    """None to measure how soon the first request is answered."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is told of each server."""
+        if self.load is None:
+            return (START,)
+        return (RATE, PER_CPU, *([MEMORY] if self.load.idle else []), SERVER_CPU, LOAD_CPU)
+
+    @property
+    def compared(self) -> str:
+        """The column that the ratios are of."""
+        return START if self.load is None else PER_CPU
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the smaller figure is the better one."""
+        return self.load is None
+
+    @property
+    def open_files(self) -> int:
+        """How many a process may have open: its connections, and some of its own."""
+        return SPARE_FILES + (self.load.idle if self.load else 0)
+
+
+ALL = tuple("mynet-uv mynet-epoll nginx node granian uvicorn aiohttp twisted-epoll daphne".split())
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "hello": Scenario(
+        "Hello, World!",
+        "A small answer on 64 connections that are kept, with one header field.",
+        ALL,
+    ),
+    "browser": Scenario(
+        "To a browser",
+        "The same, with the 14 header fields more that a browser sends.",
+        ALL,
+        Load(fields=BROWSER),
+    ),
+    "route": Scenario(
+        "A route with a parameter",
+        "`/hello/{name}` by a router, with the fields of a browser, and another name each time.",
+        ("mynet-uv", "mynet-epoll", "starlette", "aiohttp"),
+        NAMED,
+    ),
+    "connect": Scenario(
+        "A connection for each request",
+        "64 at a time: connect, ask once with `Connection: close`, wait until it is closed.",
+        ALL,
+        Load(fields=CLOSE),
+    ),
+    "idle": Scenario(
+        "Beside 5,000 idle connections",
+        "Hello, World! on 64 connections, while 5,000 others that were answered once are kept.",
+        ALL,
+        Load(idle=5000),
+    ),
+    "twisted": Scenario(
+        "Any Twisted program on the uv reactor",
+        "Hello, World! from a `twisted.web` Site that knows nothing of mynet, on both reactors.",
+        ("twisted-uv", "twisted-epoll"),
+    ),
+    "start": Scenario(
+        "Start",
+        "From the start of the program to its first answer: the median of three.",
+        ALL,
+        None,
+    ),
+}
+"""All of them, by the names that the command line takes."""

@@ -1,0 +1,68 @@
+"""A server of HTTP in a thread, which answers with whatever bytes a test wants."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import Thread
+from typing import Any
+
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
+
+Answer = Callable[[bytes], bytes]
+"""The bytes that answer the head of a request."""
+
+
+class Server(ThreadingTCPServer):
+    """The server."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, answer: Answer, closes: bool, piece: int) -> None:
+        self.answer = answer
+        self.piece = piece
+        self.closes = closes
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+class Handler(StreamRequestHandler):
+    """A connection."""
+
+    server: Server
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        """Answer each request; the connection is then kept, or closed."""
+        with suppress(OSError):
+            while head := b"".join(iter(self.rfile.readline, b"\r\n")):
+                answer = self.server.answer(head)
+                for start in range(0, len(answer), self.server.piece):
+                    self.wfile.write(answer[start : start + self.server.piece])
+                if self.server.closes:
+                    self.request.shutdown(socket.SHUT_RDWR)
+                    return
+
+
+@contextmanager
+def answering(
+    answer: bytes | Answer, *, closes: bool = False, piece: int = 1 << 20
+) -> Iterator[int]:
+    """Answer every request so; what is given is the port.
+
+    Args:
+        answer: All bytes of each answer.
+        closes: Whether the connection ends with its first answer.
+        piece: How many bytes are sent at once.
+    """
+    call: Any = answer if callable(answer) else lambda head: answer
+    with Server(call, closes, piece) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()

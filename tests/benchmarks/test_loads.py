@@ -1,0 +1,169 @@
+"""The load generator itself, too: that it notices whatever is not as it should be."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from benchmarks.comparing import loads
+from benchmarks.comparing.errors import MeasurementError, UsageError
+from benchmarks.comparing.loads import BROWSER, CLOSE, Load, build, generator, parse
+from tests.benchmarks.serving import HELLO, answering
+
+SECONDS = 0.05
+
+SMALL = Load(connections=2)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    if shutil.which(loads.COMPILER) is None:
+        pytest.skip("the load generator needs a C compiler")
+    return build(tmp_path_factory.mktemp("load"))
+
+
+def run(program, load, port):
+    with generator(program, load, port, SECONDS) as started:
+        return started.run()
+
+
+def test_parse():
+    """What the generator prints is understood."""
+    assert parse("answers 120 seconds 3.5 cpu 0.25\n") == (120, 3.5, 0.25)
+
+
+@pytest.mark.parametrize("output", ["", "answers 1 seconds", "answers 0 seconds 3.0 cpu 0.1\n"])
+def test_no_result(output):
+    """No result, or a load that nothing of was answered, is no measurement."""
+    with pytest.raises(MeasurementError):
+        parse(output)
+
+
+def test_request():
+    """A request is one that any server takes."""
+    request = Load("/a", fields=CLOSE).request()
+    assert request == "GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+
+
+def test_browser():
+    """A browser's fields are 14."""
+    assert len(re.findall(r"^[\w-]+: \S.*$", BROWSER, re.MULTILINE)) == 14
+    assert BROWSER.count("\n") == 14
+
+
+def test_no_compiler(monkeypatch, tmp_path):
+    """Who has no compiler is told that one is needed."""
+    monkeypatch.setattr(loads, "COMPILER", "no-such-compiler")
+    with pytest.raises(UsageError, match="C compiler"):
+        build(tmp_path)
+
+
+def test_does_not_compile(monkeypatch, tmp_path, program):
+    """What the compiler complains of is told."""
+    monkeypatch.setattr(loads, "SOURCE", tmp_path / "gone.c")
+    with pytest.raises(UsageError, match="cannot be compiled"):
+        build(tmp_path)
+
+
+def test_kept_connections(program):
+    """Answers on connections that are kept are counted."""
+    with answering(HELLO) as port:
+        outcome = run(program, SMALL, port)
+    assert outcome.answers > 0
+    assert outcome.seconds >= SECONDS
+    assert outcome.cpu > 0
+
+
+def test_connection_for_each_request(program):
+    """Where the request asks for that, each has a connection of its own."""
+    with answering(HELLO, closes=True) as port:
+        assert run(program, SMALL._replace(fields=CLOSE), port).answers > 0
+
+
+def test_answer_in_pieces(program):
+    """An answer that does not come at once is waited for."""
+    with answering(HELLO, piece=1) as port:
+        assert run(program, SMALL, port).answers > 0
+
+
+def test_numbers(program):
+    """Each request may have a number of its own, which its answer must have too."""
+    asked = []
+
+    def answer(head):
+        number = head[len("GET /hello/") :][:6]
+        asked.append(number)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n%s!" % number
+
+    load = Load("/hello/NUMBER", "NUMBER!", connections=3)
+    with answering(answer) as port:
+        assert run(program, load, port).answers > 3
+    assert len(set(asked)) == len(asked)
+    assert all(number.isdigit() for number in asked)
+
+
+def test_wrong_number(program):
+    """The answer to another request is a wrong one."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n999999"
+    load = Load("/hello/NUMBER", "NUMBER")
+    with answering(answer) as port, pytest.raises(MeasurementError, match="wrong body: 999999"):
+        run(program, load, port)
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (HELLO.replace(b"World", b"Worle"), "wrong body"),
+        (HELLO + b"!", "wrong body"),
+        (HELLO.replace(b"200 OK", b"404 No"), "wrong status: HTTP/1.1 404"),
+        (HELLO.replace(b"\r\n\r\n", b"\r\nX: %s\r\n\r\n" % bytes(9000)), "too long"),
+    ],
+)
+@pytest.mark.parametrize("idle", [0, 1])
+def test_wrong_answer(program, answer, complaint, idle):
+    """A server that answers wrong under load is found out, however fast it is."""
+    load = SMALL._replace(idle=idle)
+    with answering(answer) as port, pytest.raises(MeasurementError, match=complaint):
+        run(program, load, port)
+
+
+@pytest.mark.parametrize(("size", "fields"), [(0, ""), (20, ""), (len(HELLO), ""), (20, CLOSE)])
+def test_closed_connection(program, size, fields):
+    """A connection that is closed before its time is a failure."""
+    load = SMALL._replace(fields=fields)
+    with (
+        answering(HELLO[:size], closes=True) as port,
+        pytest.raises(MeasurementError, match=r"closed|reset|cannot"),
+    ):
+        run(program, load, port)
+
+
+def test_idle_connections(program):
+    """Idle connections are answered before the load begins, and are there when it has ended."""
+    asked = []
+
+    def answer(head):
+        asked.append(head)
+        return HELLO
+
+    load = SMALL._replace(idle=5)
+    with answering(answer) as port, generator(program, load, port, SECONDS) as started:
+        assert len(asked) == 5
+        assert started.run().answers > 0
+
+
+def test_lost_idle_connection(program):
+    """Servers that get rid of their idle connections do not have them to carry."""
+    load = Load(connections=0, idle=2)
+    with answering(HELLO, closes=True) as port, pytest.raises(MeasurementError, match="idle"):
+        run(program, load, port)
+
+
+def test_nobody_listens(program):
+    """A server that has gone is a failure."""
+    with answering(HELLO) as port:
+        pass
+    with pytest.raises(MeasurementError, match="cannot connect"):
+        run(program, SMALL, port)
