@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,6 +23,11 @@ from benchmarks.comparing.servers import SERVERS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
+LONGEST = 3600
+"""Seconds of a measurement: none goes on for ever."""
+
+MOST_ROUNDS = 100
+
 
 class Parser(argparse.ArgumentParser):
     """A mistake is told in one line."""
@@ -32,20 +38,27 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def positive(text: str) -> float:
-    """A number of seconds or rounds."""
-    value = float(text)
-    if not 0 < value < 3600:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 3600")
-    return value
+def seconds(text: str) -> float:
+    """A number of seconds."""
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < LONGEST:
+            return value
+    raise argparse.ArgumentTypeError(f"{text} is not a number between 0 and {LONGEST}")
+
+
+def rounds(text: str) -> int:
+    """A number of rounds."""
+    if text.isdecimal() and 1 <= int(text) <= MOST_ROUNDS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to {MOST_ROUNDS}")
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
     made = Parser(prog="compare.py", description="Measure mynet beside its peers.")
     add = made.add_argument
-    add("--rounds", type=int, choices=range(1, 101), default=5, metavar="N", help="5 by default")
-    add("--seconds", type=positive, default=3.0, metavar="S", help="of each measurement; 3")
+    add("--rounds", type=rounds, default=5, metavar="N", help="5 by default")
+    add("--seconds", type=seconds, default=3.0, metavar="S", help="of each measurement; 3")
     add(
         "--servers",
         nargs="+",
