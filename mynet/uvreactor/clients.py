@@ -1,0 +1,97 @@
+"""Outgoing connections: Twisted connects, then libuv has the socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import tcp, unix
+from twisted.internet.address import UNIXAddress
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+
+from mynet.uvreactor.stream import Stream, is_direct
+from mynet.uvreactor.unix import UNIXStream
+
+
+class ClientStream(Stream):
+    """The transport of a connection that began here."""
+
+    __slots__ = ()
+
+    _is_client = True
+    addr: Any = None
+    """Where it was asked to connect to."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self)} to {self.addr} at {id(self):x}>"
+
+    def connectionLost(self, reason: Failure) -> None:
+        connected = not self.disconnected
+        super().connectionLost(reason)
+        if connected:
+            self.server.connectionLost(reason)
+
+    @property
+    def logstr(self) -> str:
+        return f"{self._protocol_name},client"
+
+
+class UNIXClientStream(UNIXStream, ClientStream):
+    """The transport of a connection to a UNIX socket that began here."""
+
+    __slots__ = ()
+
+    def getHost(self) -> Any:
+        return UNIXAddress(None)
+
+
+def _hand_over(client: Any, protocol: Any, kind: type[Stream]) -> None:
+    """Give the socket of a client that is connected to a Stream."""
+    connector = client.connector
+    client.connected = True  # for its connector's sake, should it time out after all
+    stream = kind(
+        client.socket, protocol or Protocol(), client.realAddress, connector, 0, client.reactor
+    )
+    stream.addr = client.addr
+    connector.transport = stream
+    if protocol is None:
+        stream.loseConnection()
+    else:
+        protocol.makeConnection(stream)
+
+
+class TCPClient(tcp.Client):
+    """Connects as Twisted does."""
+
+    def _connectDone(self) -> None:
+        protocol = self.connector.buildProtocol(self.getPeer())
+        _hand_over(self, protocol, ClientStream)
+
+
+class TCPConnector(tcp.Connector):
+    """What connectTCP returns."""
+
+    def _makeTransport(self) -> tcp.Client:
+        return TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)
+
+
+class UNIXClient(unix.Client):
+    """Connects as Twisted does; and stays the transport of a protocol that is not direct."""
+
+    def _connectDone(self) -> None:
+        protocol = self.connector.buildProtocol(self.getPeer())
+        if protocol is None or is_direct(protocol):
+            _hand_over(self, protocol, UNIXClientStream)
+        else:
+            self.protocol = protocol
+            self.connected = True
+            self.logstr = f"{self._getLogPrefix(protocol)},client"
+            self.startReading()
+            protocol.makeConnection(self)
+
+
+class UNIXConnector(unix.Connector):
+    """What connectUNIX returns."""
+
+    def _makeTransport(self) -> unix.Client:
+        return UNIXClient(self.address, self, self.reactor, self.checkPID)

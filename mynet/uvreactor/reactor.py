@@ -1,0 +1,182 @@
+"""The reactor: Twisted's asyncio reactor on a uvloop loop, with `Stream` for its connections.
+
+Ports accept and clients connect by Twisted's own code; only the connected socket is handed to
+libuv. Everything else (datagrams, processes, timers, threads, files that are watched) is
+Twisted's asyncio reactor, and asyncio itself runs beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from typing import Any
+
+import uvloop
+from twisted.internet import process, tcp, unix
+from twisted.internet.address import UNIXAddress
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
+from twisted.internet.error import UnsupportedAddressFamily
+from twisted.internet.interfaces import IConnector, IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+
+from mynet.uvreactor.clients import TCPConnector, UNIXConnector
+from mynet.uvreactor.stream import Stream, scoped, tcp_address
+from mynet.uvreactor.unix import unix_transport
+
+log = Logger()
+
+
+class UVReactor(AsyncioSelectorReactor):
+    """A reactor whose stream connections, over TCP and UNIX sockets, are libuv's own.
+
+    Args:
+        eventloop: Of uvloop. Without one, that which is running is taken, or a new one made, which
+            becomes the thread's current event loop.
+
+    Raises:
+        TypeError: The event loop is another's.
+    """
+
+    def __init__(self, eventloop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = eventloop or _event_loop()
+        if not isinstance(self.loop, uvloop.Loop):
+            raise TypeError(f"the uv reactor needs an event loop of uvloop, not {self.loop!r}")
+        self.streams: set[Stream] = set()
+        self.loop.set_exception_handler(_failed)
+        super().__init__(self.loop)
+
+    # IReactorCore
+
+    def startRunning(self, installSignalHandlers: bool = True) -> None:
+        """Begin; notice children that exit, though uvloop takes the place of Twisted's waker."""
+        super().startRunning(installSignalHandlers=installSignalHandlers)
+        if installSignalHandlers:
+            signal.signal(
+                signal.SIGCHLD, lambda *_: self.callFromThread(process.reapAllProcesses)
+            )
+
+    # IReactorTCP
+
+    def listenTCP(
+        self, port: Any, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        return _listen(tcp.Port(port, factory, backlog, interface, self), Stream)
+
+    def connectTCP(
+        self, host: str, port: int, factory: Any, timeout: float = 30.0, bindAddress: Any = None
+    ) -> IConnector:
+        return _connect(TCPConnector(host, port, factory, timeout, bindAddress, self))
+
+    # IReactorUNIX
+
+    def listenUNIX(
+        self,
+        address: Any,
+        factory: IProtocolFactory,
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: bool = False,
+    ) -> IListeningPort:
+        return _listen(
+            unix.Port(address, factory, backlog, mode, self, wantPID), unix_transport
+        )
+
+    def connectUNIX(
+        self, address: Any, factory: Any, timeout: float = 30, checkPID: bool = False
+    ) -> IConnector:
+        return _connect(UNIXConnector(address, factory, timeout, self, checkPID))
+
+    # IReactorSocket
+
+    def adoptStreamPort(
+        self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory
+    ) -> IListeningPort:
+        if addressFamily not in self._supportedAddressFamilies:
+            raise UnsupportedAddressFamily(addressFamily)
+        if addressFamily == socket.AF_UNIX:
+            port = unix.Port._fromListeningDescriptor(self, fileDescriptor, factory)
+            return _listen(port, unix_transport)
+        port = tcp.Port._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)
+        return _listen(port, Stream)
+
+    def adoptStreamConnection(
+        self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory
+    ) -> Any:
+        if addressFamily not in self._supportedAddressFamilies:
+            raise UnsupportedAddressFamily(addressFamily)
+        skt = socket.fromfd(fileDescriptor, addressFamily, socket.SOCK_STREAM)
+        skt.setblocking(False)
+        if addressFamily == socket.AF_UNIX:
+            address = UNIXAddress(skt.getsockname())
+            return self._adopt(skt, factory, address, unix_transport, skt.getpeername(), 0)
+        peer = scoped(skt.getpeername())
+        return self._adopt(skt, factory, tcp_address(peer), Stream, peer, peer[1])
+
+    def _adopt(
+        self,
+        skt: socket.socket,
+        factory: IProtocolFactory,
+        address: Any,
+        transport: Any,
+        peer: Any,
+        sessionno: int,
+    ) -> Any:
+        protocol = factory.buildProtocol(address)
+        if protocol is None:
+            skt.close()
+            return None
+        made = transport(skt, protocol, peer, None, sessionno, self)
+        protocol.makeConnection(made)
+        return made
+
+    # IReactorFDSet
+
+    def addReader(self, reader: Any) -> None:
+        if isinstance(reader, Stream):
+            reader.resumeProducing()
+        else:
+            super().addReader(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        if isinstance(reader, Stream):
+            reader.pauseProducing()
+        else:
+            super().removeReader(reader)
+
+    def getReaders(self) -> list[Any]:
+        return [*(stream for stream in self.streams if stream.reading), *super().getReaders()]
+
+    def removeAll(self) -> list[Any]:
+        """Of connections, too: what is open when the reactor stops is lost."""
+        for stream in self.streams:
+            stream.pauseProducing()
+        return [*self.streams, *super().removeAll()]
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        loop = uvloop.new_event_loop()
+        asyncio.set_event_loop(loop)
+        return loop
+
+
+def _listen(port: Any, transport: Any) -> IListeningPort:
+    port.transport = transport
+    port.startListening()
+    return port  # type: ignore[no-any-return]
+
+
+def _connect(connector: Any) -> IConnector:
+    connector.connect()
+    return connector  # type: ignore[no-any-return]
+
+
+def _failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an exception that nobody has caught; one of a Stream's protocol as Twisted would."""
+    if isinstance(context.get("protocol"), Stream):
+        log.failure("..", context["exception"])
+    else:
+        loop.default_exception_handler(context)

@@ -1,0 +1,688 @@
+"""A connection as Twisted knows it, on a transport of libuv's.
+
+A `Stream` stands between the two, and out of the way: what arrives goes from uvloop to the
+protocol's `dataReceived`, and `write` is uvloop's own. What it adds is what Twisted promises of
+a transport and uvloop does not: its producers, how it closes, and why it was lost.
+
+uvloop takes over a socket in the next turn of its loop. Until then a Stream keeps what it is
+told: it holds what is written, and remembers to pause or to close.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    ILoggingContext,
+    IProtocol,
+    IPushProducer,
+    ISSLTransport,
+    ISystemHandle,
+    ITCPTransport,
+    ITLSTransport,
+)
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from twisted.python.log import callWithLogger
+from zope.interface import directlyProvides, implementer
+
+if TYPE_CHECKING:
+    from mynet.uvreactor.reactor import UVReactor
+
+HIGH_WATER = 2**16
+"""How many bytes wait to be sent before a producer is paused: Twisted's own measure."""
+
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing the socket resets the connection."""
+
+log = Logger()
+
+
+@implementer(
+    ITCPTransport,
+    ITLSTransport,
+    IConsumer,
+    IPushProducer,
+    IHalfCloseableDescriptor,
+    ISystemHandle,
+    ILoggingContext,
+)
+class Stream:
+    """The transport of one TCP connection; for uvloop, the protocol of its transport.
+
+    For any protocol and producer it does what Twisted's own transports do, in Python: it looks up
+    `protocol.dataReceived` for each piece of data, calls it in the protocol's log context, and pauses
+    a producer that has written more than 64 KiB without letting others have their turn.
+
+    One of the class attribute `direct = True` has none of that, and nothing in between:
+
+    - a protocol promises that its `dataReceived` stays what it is until `transport.protocol` is
+      assigned again, and raises nothing: it is what uvloop calls;
+    - a push producer promises to let others have their turn by itself, and is paused only when the
+      kernel takes no more: `write` is uvloop's own.
+    """
+
+    __slots__ = (
+        "__dict__",  # of what few have; made only when there is something in it
+        "__weakref__",
+        "_adopting",
+        "_held",
+        "_no_delay",
+        "_protocol",
+        "_reason",
+        "_send",
+        "_socket",
+        "_uv",
+        "client",
+        "connected",
+        "data_received",
+        "disconnected",
+        "disconnecting",
+        "producer",
+        "reactor",
+        "server",
+        "sessionno",
+        "write",
+    )
+
+    TLS = False
+    """Whether startTLS has been called."""
+    streamingProducer = False
+    producerPaused = False
+    _is_client = False
+    _aborting = False
+    _full = False  # more waits to be sent than a producer should add to
+    _written = 0  # by a producer, since all had been sent
+    _awaiting = False  # uvloop calls resume_writing once nothing waits any more
+    _drain_called = False  # _drained will be, in the next turn
+    _buffer_size = HIGH_WATER
+    _paused = False  # while uvloop has not taken over
+    _unread: bytes | None = None  # what arrived nonetheless, if paused then
+    _resuming = False
+    _ended = False  # the other side sends no more
+    _half_closing = False
+    _half_closed = False
+
+    def __init__(
+        self,
+        skt: socket.socket,
+        protocol: IProtocol,
+        client: Any,
+        server: Any,
+        sessionno: int,
+        reactor: UVReactor,
+    ) -> None:
+        """What a Twisted Port calls; then it makes the protocol's connection.
+
+        Args:
+            skt: Connected, and not blocking.
+            protocol: The connection's.
+            client: Address of the other side, as the socket module has it.
+            server: The port that accepted it, if one did.
+            sessionno: How many it accepted before.
+            reactor: Runs it.
+        """
+        self._socket = skt
+        self._uv: Any = None
+        self._protocol: Any = None
+        self._held: list[bytes] = []
+        self._reason: Failure | None = None
+        self._no_delay = False
+        self.client = client
+        self.server = server
+        self.sessionno = sessionno
+        self.reactor = reactor
+        self.producer: Any = None
+        self.connected = True
+        self.disconnecting = False
+        self.disconnected = False
+        self.write: Callable[[bytes], None] = self._hold
+        self._send: Callable[[bytes], None] = self._hold
+        self.data_received: Callable[[bytes], None] = self._deliver
+        self.protocol = protocol
+        self._adopting: Any = None
+        reactor.streams.add(self)
+        self._adopt()
+
+    def __repr__(self) -> str:
+        return f"<{type(self._protocol).__name__} #{self.sessionno} on {self._where}>"
+
+    @property
+    def _where(self) -> object:
+        return self._socket.getsockname()[1] if self.server is None else self.server._realPortNumber
+
+    # Its beginning
+
+    def _adopt(self) -> None:
+        """Have uvloop take over the socket: `connection_made` is called in the next turn."""
+        loop = self.reactor.loop
+        adopting = loop.connect_accepted_socket(lambda: cast(Any, self), self._socket)
+        try:
+            made = cast(Any, adopting).send(None)
+        except OSError:  # what we have is no connection any more
+            loop.call_soon(self._end, CONNECTION_LOST)
+            return
+        self._adopting = adopting
+        made.add_done_callback(self._adopted)
+
+    def _adopted(self, made: Any) -> None:
+        """Let uvloop's coroutine end, which has nothing more to tell."""
+        adopting, self._adopting = self._adopting, None
+        try:
+            adopting.send(None)
+        except (StopIteration, RuntimeError):  # the latter: it was closed meanwhile
+            pass
+
+    def connection_made(self, transport: Any) -> None:
+        """uvloop has taken over the socket."""
+        self._uv = transport
+        given_up = cast(Any, self._socket)._closed  # for another who has its descriptor
+        if given_up or self.disconnected or self._reason is not None:
+            transport.abort()
+            return
+        self._use_no_delay()
+        if self._paused and not self.disconnecting:
+            self._keep_unread()
+        self._choose_write()
+        held, self._held = self._held, []
+        if held:
+            transport.write(b"".join(held))
+        if self.disconnecting or self._half_closing:
+            self._finish()
+        elif self._full or self.producer is not None:
+            self._call_drained()
+
+    def _use_no_delay(self) -> None:
+        # uvloop has switched it on; Twisted's connections begin without.
+        if not self._no_delay:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, False)
+
+    # What arrives
+
+    @property
+    def protocol(self) -> Any:
+        """Who gets what arrives; assign another to hand the connection over."""
+        return self._protocol
+
+    @protocol.setter
+    def protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+        if self._unread is None:
+            self._receive_with(
+                protocol.dataReceived if is_direct(protocol) else self._deliver
+            )
+
+    def _receive_with(self, receive: Callable[[bytes], None]) -> None:
+        if receive != self.data_received:
+            self.data_received = receive
+            if self._uv is not None:
+                self._uv.set_protocol(self)  # it has looked up data_received before
+
+    def _deliver(self, data: bytes) -> None:
+        callWithLogger(self, self._tell, self._protocol.dataReceived, data)
+
+    def _tell(self, method: Callable[..., object], *arguments: object) -> None:
+        """Call what is the protocol's or its producer's; an exception ends the connection."""
+        try:
+            method(*arguments)
+        except Exception:
+            failure = Failure()
+            log.failure("{stream} failed", failure, stream=self)
+            self._cut(failure)
+
+    def _keep_unread(self) -> None:
+        """Be paused although uvloop reads as soon as it has taken over."""
+        self._unread = b""
+        self.data_received = self._keep
+        self._uv.set_protocol(self)
+
+    def _keep(self, data: bytes) -> None:
+        self._unread = data
+        self._uv.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The other side sends no more."""
+        self._ended = True
+        if self._unread is None:
+            self._tell_ended()
+        return True  # what follows is up to us
+
+    def _tell_ended(self) -> None:
+        half_closeable = IHalfCloseableProtocol(self._protocol, None)
+        if half_closeable is None:
+            self._cut(Failure(CONNECTION_DONE))
+        else:
+            self._tell(half_closeable.readConnectionLost)
+
+    # IPushProducer
+
+    @property
+    def reading(self) -> bool:
+        """Whether what arrives is delivered."""
+        if self.disconnected or self.disconnecting:
+            return False
+        if self._uv is None:
+            return not self._paused
+        return self._resuming if self._unread is not None else bool(self._uv.is_reading())
+
+    def pauseProducing(self) -> None:
+        self._resuming = False
+        if self._uv is None:
+            self._paused = True
+        elif self._unread is None:
+            self._uv.pause_reading()
+
+    def resumeProducing(self) -> None:
+        if not self.connected or self.disconnecting:
+            return
+        if self._uv is None:
+            self._paused = False
+        elif self._unread is None:
+            if not self._ended:
+                self._uv.resume_reading()
+        elif not self._resuming:
+            self._resuming = True
+            self.reactor.loop.call_soon(self._read_what_was_kept)
+
+    def _read_what_was_kept(self) -> None:
+        unread = self._unread
+        if unread is None or not self._resuming or not self.reading:
+            return
+        self._resuming = False
+        self._unread = None
+        self._uv.pause_reading()
+        self.protocol = self._protocol
+        if not self._ended:
+            self._uv.resume_reading()
+        if unread:
+            self._deliver(unread)
+        if self._ended and self.connected and not self.disconnecting:
+            self._tell_ended()
+
+    stopReading = pauseProducing
+    startReading = resumeProducing
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    # What is sent
+
+    def _set_write(self, write: Callable[[bytes], None]) -> None:
+        self._send = write
+        if not self.TLS:
+            self.write = write
+
+    def _choose_write(self) -> None:
+        """Write straight to uvloop, unless a producer is to be kept in bounds."""
+        producer = self.producer
+        if producer is None or (self.streamingProducer and is_direct(producer)):
+            self._set_write(self._uv.write)
+        else:
+            self._set_write(self._write_in_turn)
+
+    def _write_in_turn(self, data: bytes) -> None:
+        """Write what a producer makes, and pause it if that is much."""
+        self._uv.write(data)
+        self._written += len(data)
+        if not self.streamingProducer:
+            self._call_drained()
+        elif self._written > self.bufferSize and not self._full:
+            self.pause_writing()
+            self._call_drained()
+
+    def _hold(self, data: bytes) -> None:
+        """Write, as long as uvloop has not taken over."""
+        if not isinstance(data, bytes):
+            raise TypeError("Data must be bytes")
+        self._held.append(data)
+        self._written += len(data)
+        if self._written > self.bufferSize:
+            self.pause_writing()
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write them all, as one."""
+        parts = list(iovec)
+        if not all(isinstance(part, bytes) for part in parts):
+            raise TypeError("Data must be bytes")
+        self.write(b"".join(parts))
+
+    @property
+    def bufferSize(self) -> int:
+        """How many bytes wait to be sent before a producer is paused."""
+        return self._buffer_size
+
+    @bufferSize.setter
+    def bufferSize(self, size: int) -> None:
+        self._buffer_size = size
+        if self._uv is not None:
+            self._uv.set_write_buffer_limits(size, 0)
+
+    def pause_writing(self) -> None:
+        """uvloop says that enough waits to be sent."""
+        self._full = True
+        if self._awaiting:
+            return
+        if self.producer is not None and self.streamingProducer and not self.producerPaused:
+            self.producerPaused = True
+            self._tell(self.producer.pauseProducing)
+
+    def resume_writing(self) -> None:
+        """uvloop says that all has been sent."""
+        self._drained()
+
+    def _drained(self) -> None:
+        """Nothing waits to be sent: what was to come then comes now."""
+        self._drain_called = False
+        if self._uv is None or self._reason is not None or self._uv.get_write_buffer_size():
+            return
+        self._full = False
+        self._written = 0
+        if self._awaiting:
+            self._awaiting = False
+            self._uv.set_write_buffer_limits(self._buffer_size, 0)
+        if self.producer is not None and (not self.streamingProducer or self.producerPaused):
+            self.producerPaused = False
+            self._tell(self.producer.resumeProducing)
+        elif self.disconnecting:
+            self._uv.close()
+        elif self._half_closing:
+            self._half_close()
+
+    def _call_drained(self) -> None:
+        """Call `_drained` once all has been sent, and not before the next turn."""
+        if self._uv.get_write_buffer_size():
+            self._awaiting = True
+            self._uv.set_write_buffer_limits(0)
+        elif not self._drain_called:
+            self._drain_called = True
+            self.reactor.loop.call_soon(self._drained)
+
+    # IConsumer
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have `producer` paused while more than 64 KiB wait to be sent.
+
+        One that does not stream is asked for more each time that all has been sent.
+
+        Raises:
+            RuntimeError: There is one already.
+        """
+        if self.TLS:
+            self._protocol.registerProducer(producer, streaming)
+        else:
+            self._register(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        if self.TLS:
+            self._protocol.unregisterProducer()
+        else:
+            self._unregister()
+
+    def _register(self, producer: Any, streaming: bool) -> None:
+        if self.producer is not None:
+            raise RuntimeError(
+                f"Cannot register producer {producer}, because producer {self.producer} was never "
+                "unregistered."
+            )
+        if self.disconnected:
+            producer.stopProducing()
+            return
+        self.producer = producer
+        self.streamingProducer = streaming
+        if self._uv is not None and not self._half_closed:
+            self._choose_write()
+        if not streaming:
+            producer.resumeProducing()
+            if self._uv is not None:
+                self._call_drained()
+        elif self._full:
+            self.pause_writing()
+
+    def _unregister(self) -> None:
+        self.producer = None
+        self.producerPaused = False
+        if self._uv is not None and not self._half_closed:
+            self._choose_write()
+            if self.disconnecting:
+                self._call_drained()
+
+    # IHalfCloseableDescriptor
+
+    def loseWriteConnection(self) -> None:
+        """Send what was written, and that no more will come."""
+        self._half_closing = True
+        if self._uv is not None:
+            self._call_drained()
+
+    def _half_close(self) -> None:
+        self._half_closing = False
+        self._half_closed = True
+        self._set_write(_drop)
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:  # the other side has gone, as reading will tell
+            pass
+        half_closeable = IHalfCloseableProtocol(self._protocol, None)
+        if half_closeable is not None:
+            self._tell(half_closeable.writeConnectionLost)
+
+    # Its end
+
+    def loseConnection(self) -> None:
+        """Send what was written, then close.
+
+        A producer that was paused, or that does not stream, is let finish first.
+        """
+        if not self.connected or self.disconnecting:
+            return
+        if self.TLS:
+            self._protocol.loseConnection()
+        else:
+            self._lose()
+
+    def _lose(self) -> None:
+        if not self.connected or self.disconnecting:
+            return
+        self.disconnecting = True
+        if self._uv is not None:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.disconnecting:
+            self._uv.pause_reading()
+        waits = self.producer is not None and (not self.streamingProducer or self.producerPaused)
+        if waits or self._half_closing:
+            self._call_drained()
+        else:
+            self._uv.close()
+
+    def abortConnection(self) -> None:
+        """Cut the connection off: the other side sees a reset."""
+        if self.disconnected or self._aborting:
+            return
+        self._aborting = True
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        except OSError:  # not of the kind that can, or closed
+            pass
+        self._cut(Failure(ConnectionAborted()))
+
+    def _cut(self, reason: Failure) -> None:
+        """Close at once, for this reason."""
+        self._reason = reason
+        self._set_write(_drop)
+        if self._uv is not None:
+            self._uv.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """uvloop has lost it, and closes the socket when this returns."""
+        self._uv = None
+        self.write = self._send = _drop
+        # As with Twisted's own, the socket is closed before anyone hears of it.
+        self.reactor.loop.call_soon(self._end, error)
+
+    def _end(self, error: Exception | None) -> None:
+        self.connectionLost(self._reason or _reason(error))
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell everyone, once. The reactor calls this, too, when it stops."""
+        if self.disconnected:
+            return
+        self.connected = False
+        self.disconnected = True
+        self.write = self._send = _drop
+        self.data_received = _drop
+        self.reactor.streams.discard(self)
+        if self._uv is not None:
+            self._uv.abort()
+        producer, self.producer = self.producer, None
+        protocol, self._protocol = self._protocol, None
+        if producer is not None:
+            self._tell(producer.stopProducing)
+        self._tell(protocol.connectionLost, reason)
+
+    def stopConsuming(self) -> None:
+        """Close, whatever the producer has left."""
+        self.unregisterProducer()
+        self.loseConnection()
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """The other side sends no more, says the reactor."""
+        self.eof_received()
+
+    def writeConnectionLost(self, reason: Failure) -> None:
+        """Nothing more can be sent, says the reactor."""
+        self.connectionLost(reason)
+
+    # ITLSTransport
+
+    def startTLS(self, contextFactory: Any, normal: bool = True) -> None:
+        """Speak TLS from here on, as client or server as the connection began, or the reverse."""
+        producer, streaming = self.producer, self.streamingProducer
+        if producer is not None:
+            self.unregisterProducer()
+        factory = TLSMemoryBIOFactory(contextFactory, self._is_client == normal, None)
+        tls = factory.protocol(factory, self._protocol, False)
+        self.protocol = tls
+        extra = cast(Any, self)
+        extra.getHandle = tls.getHandle
+        extra.getPeerCertificate = tls.getPeerCertificate
+        directlyProvides(self, ISSLTransport)
+        self.TLS = True
+        self.write = tls.write
+        tls.makeConnection(cast(Any, _Beneath(self)))
+        if producer is not None:
+            self.registerProducer(producer, streaming)
+
+    # ITCPTransport, ISystemHandle, ILoggingContext
+
+    def getHost(self) -> IAddress:
+        return tcp_address(scoped(self._socket.getsockname()))
+
+    def getPeer(self) -> IAddress:
+        return tcp_address(self.client)
+
+    def getHandle(self) -> Any:
+        """The socket: its options are yours, what it receives and sends is not."""
+        return self._socket
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
+
+    def getTcpNoDelay(self) -> bool:
+        return self._no_delay
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self._no_delay = bool(enabled)
+        if self._uv is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self._no_delay)
+
+    def getTcpKeepAlive(self) -> bool:
+        return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, bool(enabled))
+
+    @property
+    def socket(self) -> Any:
+        """What getHandle returns without TLS."""
+        return self._socket
+
+    @property
+    def logstr(self) -> str:
+        """What logPrefix returns."""
+        return f"{self._protocol_name},{self.sessionno},{self.client[0]}"
+
+    @property
+    def _protocol_name(self) -> str:
+        protocol = self._protocol
+        if ILoggingContext.providedBy(protocol):
+            return str(protocol.logPrefix())
+        return type(protocol).__name__
+
+    def logPrefix(self) -> str:
+        return self.logstr
+
+
+class _Beneath:
+    """The transport that TLS has, where `startTLS` was called: the Stream without TLS."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.registerProducer = stream._register
+        self.unregisterProducer = stream._unregister
+        self.loseConnection = stream._lose
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, data: bytes) -> None:
+        self._stream._send(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        self._stream._send(b"".join(iovec))
+
+
+def is_direct(protocol: object) -> bool:
+    """Whether a protocol, or a producer, wants nothing between it and uvloop."""
+    return getattr(protocol, "direct", False)
+
+
+def scoped(address: Any) -> Any:
+    """An address as the socket module tells it, with the scope that it leaves out."""
+    if len(address) == 2:
+        return address
+    host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+    return host, *address[1:]
+
+
+def tcp_address(address: Any) -> IPv4Address | IPv6Address:
+    """Twisted's form of such an address."""
+    kind = IPv4Address if len(address) == 2 else IPv6Address
+    return kind("TCP", *address)
+
+
+def _drop(data: bytes) -> None:
+    """Nobody will get this."""
+
+
+def _reason(error: Exception | None) -> Failure:
+    """What Twisted would say of why a connection was lost."""
+    if error is None:
+        return Failure(CONNECTION_DONE)
+    # An error of the network has come from uvloop as it is; one of a protocol was raised.
+    if isinstance(error, OSError) and error.__traceback__ is None:
+        return Failure(CONNECTION_LOST)
+    return Failure(error)
