@@ -1,17 +1,17 @@
 /* A load of HTTP/1.1 requests to 127.0.0.1, each answer to which is compared to the byte.
 
-       load PORT CONNECTIONS IDLE SECONDS REQUEST BODY
+       load PORT CONNECTIONS IDLE REQUEST BODY
 
-   IDLE connections are opened, make one request each, and are left alone. Then it prints
-   "ready", and waits for a line. Then CONNECTIONS more make one request after another for
-   SECONDS, and it prints how many answers came, in what time, and the processor time that it
-   needed itself. Where REQUEST says "Connection: close" each is made on a connection of its
-   own, which the server closes.
+   IDLE connections are opened, make one request each, and are left alone; then it prints
+   "ready". For each line of its input, a number of seconds, CONNECTIONS more make one request
+   after another for so long, and it prints how many answers came, in what time, and the
+   processor time that it needed itself. Where REQUEST says "Connection: close" each is made on
+   a connection of its own, which the server closes.
 
    NUMBER in REQUEST and BODY stands for six digits that are others in each request.
 
    It ends with status 1 at the first answer that is not 200 with exactly BODY, at the first
-   connection that is closed too early, and, whatever happens, a minute after SECONDS. */
+   connection that is closed too early, and when it is not done a minute after it should be. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ struct connection {
 };
 
 static int port, events, closes;
-static long count;
+static long answers;
 static char *request, *body, *request_number, *body_number;
 static size_t request_size, body_size;
 
@@ -108,7 +108,7 @@ static void go_on(struct connection *c) {
         if (ended) fail("the server closed a connection", "");
         return;
     }
-    count++;
+    answers++;
     if (closes) {
         close(c->socket);
         start(c);
@@ -118,23 +118,6 @@ static void go_on(struct connection *c) {
     } else {
         ask(c);
     }
-}
-
-static void run(int connections, double seconds) {
-    struct connection *all = calloc(connections, sizeof *all);
-    if (!all) fail("no memory", "");
-    double begun = seconds_of(CLOCK_MONOTONIC), used = seconds_of(CLOCK_PROCESS_CPUTIME_ID), now;
-    for (int i = 0; i < connections; i++) {
-        start(&all[i]);
-        watch(&all[i]);
-    }
-    while ((now = seconds_of(CLOCK_MONOTONIC)) < begun + seconds) {
-        struct epoll_event ready[64];
-        int size = epoll_wait(events, ready, 64, 10);
-        for (int i = 0; i < size; i++) go_on(ready[i].data.ptr);
-    }
-    used = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - used;
-    printf("answers %ld seconds %.6f cpu %.6f\n", count, now - begun, used);
 }
 
 /* The sockets of connections that have been answered once. */
@@ -157,26 +140,49 @@ static void check_idle(const int *sockets, int idle) {
             fail("the server closed an idle connection", "");
 }
 
+static void run(int connections, double seconds, const int *sockets, int idle) {
+    struct connection *all = calloc(connections, sizeof *all);
+    if (!all) fail("no memory", "");
+    answers = 0;
+    double begun = seconds_of(CLOCK_MONOTONIC), used = seconds_of(CLOCK_PROCESS_CPUTIME_ID), now;
+    for (int i = 0; i < connections; i++) {
+        start(&all[i]);
+        watch(&all[i]);
+    }
+    while ((now = seconds_of(CLOCK_MONOTONIC)) < begun + seconds) {
+        struct epoll_event ready[64];
+        int size = epoll_wait(events, ready, 64, 10);
+        for (int i = 0; i < size; i++) go_on(ready[i].data.ptr);
+    }
+    used = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - used;
+    for (int i = 0; i < connections; i++) close(all[i].socket);
+    free(all);
+    check_idle(sockets, idle);
+    printf("answers %ld seconds %.6f cpu %.6f\n", answers, now - begun, used);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv) {
-    if (argc != 7) fail("usage: load PORT CONNECTIONS IDLE SECONDS REQUEST BODY", "");
+    if (argc != 6) fail("usage: load PORT CONNECTIONS IDLE REQUEST BODY", "");
     int idle = atoi(argv[3]);
-    double seconds = atof(argv[4]);
+    double seconds;
     port = atoi(argv[1]);
-    request = argv[5];
-    body = argv[6];
+    request = argv[4];
+    body = argv[5];
     request_size = strlen(request);
     body_size = strlen(body);
     request_number = strstr(request, NUMBER);
     body_number = strstr(body, NUMBER);
     closes = strstr(request, "\r\nConnection: close\r\n") != NULL;
-    alarm(seconds + 60);
     events = epoll_create1(0);
 
+    alarm(60);
     int *sockets = open_idle(idle);
     puts("ready");
     fflush(stdout);
-    if (getchar() == EOF) return 0;
-    run(atoi(argv[2]), seconds);
-    check_idle(sockets, idle);
+    while (scanf("%lf", &seconds) == 1) {
+        alarm(seconds + 60);
+        run(atoi(argv[2]), seconds, sockets, idle);
+    }
     return 0;
 }

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,33 +101,45 @@ def build(folder: Path) -> Path:
 
 
 class Generator:
-    """A generator that has its idle connections, and waits to be told to begin."""
+    """A generator that has its idle connections, and waits to be told what to do."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self) -> Outcome:
-        """Begin, and wait for the end.
+    def read(self) -> str:
+        """Wait for the next line.
 
         Raises:
             MeasurementError: An answer was wrong, or a connection was closed.
         """
-        output, complaint = self._process.communicate("\n")
-        if self._process.returncode:
-            raise MeasurementError(
-                complaint.strip() or "the load generator did not come to its end"
-            )
-        return parse(output)
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        if line := self._process.stdout.readline():
+            return line
+        complaint = self._process.stderr.read().strip()
+        raise MeasurementError(complaint or "the load generator had to wait too long")
+
+    def run(self, seconds: float) -> Outcome:
+        """Ask for some time.
+
+        Raises:
+            MeasurementError: An answer was wrong, or a connection was closed.
+        """
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it tells why
+            self._process.stdin.write(f"{seconds}\n")
+            self._process.stdin.flush()
+        return parse(self.read())
 
 
 @contextmanager
-def generator(program: Path, load: Load, port: int, seconds: float) -> Iterator[Generator]:
-    """Start one, which ends by itself a minute after its time at the latest.
+def generator(program: Path, load: Load, port: int) -> Iterator[Generator]:
+    """Start one, which is ended when it is not needed any more.
 
     Raises:
         MeasurementError: Its idle connections were not answered.
     """
-    figures = [str(figure) for figure in (port, load.connections, load.idle, seconds)]
+    figures = [str(figure) for figure in (port, load.connections, load.idle)]
     with subprocess.Popen(
         [str(program), *figures, load.request(), load.body],
         stdin=subprocess.PIPE,
@@ -136,12 +148,8 @@ def generator(program: Path, load: Load, port: int, seconds: float) -> Iterator[
         text=True,
     ) as process:
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            if process.stdout.readline() != "ready\n":
-                raise MeasurementError(
-                    process.stderr.read().strip() or "the load generator cannot begin"
-                )
-            yield Generator(process)
+            started = Generator(process)
+            started.read()
+            yield started
         finally:
             process.kill()

@@ -104,14 +104,12 @@ def time_of_start(server: Server, bench: Bench) -> float:
 def measure_load(process: Process, load: Load, bench: Bench) -> Sample:
     """Put a load on a server: first to warm up, then to measure it."""
     process.wait_until_it_answers(load.path, load.body.encode())
-    warm_up = min(WARM_UP, bench.seconds)
-    with generator(bench.program, load._replace(idle=0), process.port, warm_up) as warming:
-        warming.run()
     memory = process.memory()
-    with generator(bench.program, load, process.port, bench.seconds) as measuring:
+    with generator(bench.program, load, process.port) as started:
         memory = process.memory() - memory
+        started.run(min(WARM_UP, bench.seconds))
         begun, used = time.monotonic(), process.cpu_seconds()
-        outcome = measuring.run()
+        outcome = started.run(bench.seconds)
         taken, used = time.monotonic() - begun, process.cpu_seconds() - used
     return {
         RATE: outcome.answers / outcome.seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from benchmarks.comparing.figures import Spread
@@ -57,6 +58,11 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (rows[0], rule, *rows[1:]))
 
 
+def item(text: str) -> str:
+    """A sentence of a list."""
+    return textwrap.fill(f"- {text}.", 100, subsequent_indent="  ", break_long_words=False) + "\n"
+
+
 def number(value: float) -> str:
     """Three digits, or all that stand before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -110,12 +116,11 @@ def method(report: Report) -> str:
 def render(report: Report) -> str:
     """The page."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    facts = f"- {report.machine}.\n- {versions}.\n"
-    missing = "".join(
-        f"- {label} was left out: {lacks} is not installed.\n"
-        for label, lacks in report.missing.items()
+    missing = (
+        f"{label} was left out: {lacks} is not installed" for label, lacks in report.missing.items()
     )
-    parts = [INTRODUCTION, method(report) + facts + missing]
+    facts = "".join(map(item, (report.machine, versions, *missing)))
+    parts = [INTRODUCTION, method(report) + facts]
     for section in report.sections:
         parts += describe(section)
     return "\n".join(parts)

@@ -63,5 +63,5 @@ def describe_machine() -> str:
     found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     processor = found[1].strip() if found else platform.machine()
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    system = f"{platform.system()} {platform.release()}"
-    return f"{processor}, {os.cpu_count()} CPUs; {system}; {python}"
+    kernel = platform.release().partition("-")[0]  # the rest is its packager's
+    return f"{processor}, {os.cpu_count()} CPUs; Linux {kernel}; {python}"

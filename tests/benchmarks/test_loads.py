@@ -25,8 +25,8 @@ def program(tmp_path_factory):
 
 
 def run(program, load, port):
-    with generator(program, load, port, SECONDS) as started:
-        return started.run()
+    with generator(program, load, port) as started:
+        return started.run(SECONDS)
 
 
 def test_parse():
@@ -74,6 +74,14 @@ def test_kept_connections(program):
     assert outcome.answers > 0
     assert outcome.seconds >= SECONDS
     assert outcome.cpu > 0
+
+
+def test_runs(program):
+    """Each run is told by itself."""
+    with answering(HELLO) as port, generator(program, SMALL, port) as started:
+        runs = [started.run(seconds) for seconds in (SECONDS, SECONDS / 10)]
+    assert runs[0].seconds > runs[1].seconds
+    assert min(run.answers for run in runs) > 0
 
 
 def test_connection_for_each_request(program):
@@ -149,9 +157,9 @@ def test_idle_connections(program):
         return HELLO
 
     load = SMALL._replace(idle=5)
-    with answering(answer) as port, generator(program, load, port, SECONDS) as started:
+    with answering(answer) as port, generator(program, load, port) as started:
         assert len(asked) == 5
-        assert started.run().answers > 0
+        assert started.run(SECONDS).answers > 0
 
 
 def test_lost_idle_connection(program):
