@@ -147,11 +147,16 @@ class UVReactor(AsyncioSelectorReactor):
     def getReaders(self) -> list[Any]:
         return [*(stream for stream in self.streams if stream.reading), *super().getReaders()]
 
+    def getWriters(self) -> list[Any]:
+        return [*(stream for stream in self.streams if stream.writing), *super().getWriters()]
+
     def removeAll(self) -> list[Any]:
-        """Of connections, too: what is open when the reactor stops is lost."""
-        for stream in self.streams:
+        """Of connections, too: those that read or write, as on any reactor."""
+        busy = [stream for stream in self.streams if stream.reading or stream.writing]
+        self.streams.clear()
+        for stream in busy:
             stream.pauseProducing()
-        return [*self.streams, *super().removeAll()]
+        return [*busy, *super().removeAll()]
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -84,6 +84,7 @@ class Stream:
         "_send",
         "_socket",
         "_uv",
+        "_where",
         "client",
         "connected",
         "data_received",
@@ -112,7 +113,7 @@ class Stream:
     _resuming = False
     _ended = False  # the other side sends no more
     _half_closing = False
-    _half_closed = False
+    _writeDisconnected = False
 
     def __init__(
         self,
@@ -144,6 +145,7 @@ class Stream:
         self.sessionno = sessionno
         self.reactor = reactor
         self.producer: Any = None
+        self._where = skt.getsockname() if server is None else _port_number(server)
         self.connected = True
         self.disconnecting = False
         self.disconnected = False
@@ -156,11 +158,8 @@ class Stream:
         self._adopt()
 
     def __repr__(self) -> str:
-        return f"<{type(self._protocol).__name__} #{self.sessionno} on {self._where}>"
-
-    @property
-    def _where(self) -> object:
-        return self._socket.getsockname()[1] if self.server is None else self.server._realPortNumber
+        where = self._where[1] if isinstance(self._where, tuple) else self._where
+        return f"<{type(self._protocol).__name__} #{self.sessionno} on {where}>"
 
     # Its beginning
 
@@ -368,6 +367,16 @@ class Stream:
         if self._uv is not None:
             self._uv.set_write_buffer_limits(size, 0)
 
+    @property
+    def writing(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._held if self._uv is None else self._uv.get_write_buffer_size())
+
+    @property
+    def _tempDataBuffer(self) -> list[bytes]:
+        """Not empty while something waits to be sent; by the name that others look for."""
+        return [b"?"] if self.writing else []
+
     def pause_writing(self) -> None:
         """uvloop says that enough waits to be sent."""
         self._full = True
@@ -440,7 +449,7 @@ class Stream:
             return
         self.producer = producer
         self.streamingProducer = streaming
-        if self._uv is not None and not self._half_closed:
+        if self._uv is not None and not self._writeDisconnected:
             self._choose_write()
         if not streaming:
             producer.resumeProducing()
@@ -452,7 +461,7 @@ class Stream:
     def _unregister(self) -> None:
         self.producer = None
         self.producerPaused = False
-        if self._uv is not None and not self._half_closed:
+        if self._uv is not None and not self._writeDisconnected:
             self._choose_write()
             if self.disconnecting:
                 self._call_drained()
@@ -467,7 +476,7 @@ class Stream:
 
     def _half_close(self) -> None:
         self._half_closing = False
-        self._half_closed = True
+        self._writeDisconnected = True
         self._set_write(_drop)
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -528,9 +537,8 @@ class Stream:
     def connection_lost(self, error: Exception | None) -> None:
         """uvloop has lost it, and closes the socket when this returns."""
         self._uv = None
-        self.write = self._send = _drop
-        # As with Twisted's own, the socket is closed before anyone hears of it.
-        self.reactor.loop.call_soon(self._end, error)
+        self._socket.detach()  # for Twisted's order: nobody can use it when its loss is told
+        self._end(error)
 
     def _end(self, error: Exception | None) -> None:
         self.connectionLost(self._reason or _reason(error))
@@ -658,6 +666,11 @@ class _Beneath:
 def is_direct(protocol: object) -> bool:
     """Whether a protocol, or a producer, wants nothing between it and uvloop."""
     return getattr(protocol, "direct", False)
+
+
+def _port_number(server: Any) -> int | None:
+    """What a port was told or given; a connector and a port for UNIX sockets have none."""
+    return getattr(server, "_realPortNumber", None)
 
 
 def scoped(address: Any) -> Any:

@@ -28,10 +28,6 @@ class UNIXStream(Stream):
 
     __slots__ = ()
 
-    @property
-    def _where(self) -> object:
-        return self._socket.getsockname()
-
     def _use_no_delay(self) -> None:
         """There is no such thing here."""
 
