@@ -45,8 +45,8 @@ METHOD = """\
   wrong, or a connection that is lost, and the server has failed.
 - Compared is *per CPU second*: the requests that are answered for each second of the server's
   processor time. Of a server that was busy all the time that is about its requests per second.
-  One that was not (marked {waited}) waited for the load generator, whose limit its requests per
-  second are.
+  One that was not (marked {waited}) had to wait: for the load generator where that was busy,
+  else for other programs on its CPU.
 - Ratios are taken within a round, then their median; in brackets the least and the most of the
   rounds. Above 1 the first server of the table is the better one.
 """
