@@ -17,6 +17,9 @@ def main() -> int:
     Returns:
         The exit status.
     """
+    if not Path("/proc/self/stat").exists():
+        sys.stderr.write("compare.py: it measures by /proc, and so needs Linux\n")
+        return 2
     sys.path.append(str(Path(__file__).resolve().parent.parent))
     from benchmarks.comparing.command import run
 
