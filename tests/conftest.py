@@ -2,16 +2,20 @@
 
 A test that needs a program which the machine lacks is skipped with its reason;
 where `CI` is set a skipped test has failed.
+
+The tests run in Twisted's own reactor; with `--uv`, in mynet's.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from typing import TypeVar
 
 import hypothesis
 import pytest
+import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
 
 import mynet
 
@@ -24,9 +28,28 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, prin
 hypothesis.settings.load_profile("ci" if IN_CI else "local")
 
 
-def pytest_report_header() -> str:
-    """Say which mynet is tested."""
-    return f"mynet: {mynet.__path__[0]}"
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the reactor be chosen."""
+    parser.addoption("--uv", action="store_true", help="run the tests in mynet's uv reactor")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Install the uv reactor, if that is chosen, instead of the default one."""
+    if config.getoption("--uv"):
+        pytest_twisted.reactor_installers["default"] = _install_uv
+
+
+def _install_uv() -> None:
+    from mynet import uvreactor
+
+    pytest_twisted._install_reactor(uvreactor.install, uvreactor.UVReactor)
+
+
+def pytest_report_header() -> list[str]:
+    """Say which mynet is tested, and in which reactor."""
+    reactor = type(sys.modules["twisted.internet.reactor"]).__name__
+    return [f"mynet: {mynet.__path__[0]}", f"reactor: {reactor}"]
 
 
 @pytest.hookimpl(wrapper=True)

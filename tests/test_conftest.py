@@ -15,10 +15,18 @@ SKIPPED_FILE = "import pytest\npytest.skip('no fortune', allow_module_level=True
 EXPECTED_FAILURE = "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False\n"
 
 
-def run_suite(folder: Path, test: str, ci: str) -> CompletedProcess[str]:
+REACTOR = """
+def test_it():
+    from twisted.internet import reactor
+    assert type(reactor).__name__ == {!r}
+"""
+
+
+def run_suite(folder: Path, test: str, ci: str, *options: str) -> CompletedProcess[str]:
     shutil.copy(Path(__file__).with_name("conftest.py"), folder)
     (folder / "test_it.py").write_text(test)
-    return run_python("-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", cwd=folder, CI=ci)
+    own = ["-p", "no:cacheprovider", "--rootdir=."]
+    return run_python("-m", "pytest", *own, *options, cwd=folder, CI=ci)
 
 
 @pytest.mark.parametrize("test", [SKIPPED, SKIPPED_FILE])
@@ -46,3 +54,11 @@ def test_expected_failure_in_ci(tmp_path):
 def test_header(tmp_path):
     """The run tells which mynet it tests."""
     assert f"mynet: {PACKAGE}\n" in run_suite(tmp_path, EXPECTED_FAILURE, "").stdout
+
+
+def test_reactor(tmp_path):
+    """The tests run in Twisted's own reactor or in mynet's, as is asked for, and say in which."""
+    run = run_suite(tmp_path, REACTOR.format("UVReactor"), "", "--uv")
+    assert (run.returncode, "reactor: UVReactor\n" in run.stdout) == (0, True)
+    run = run_suite(tmp_path, REACTOR.format("UVReactor"), "")
+    assert (run.returncode, "reactor: UVReactor\n" in run.stdout) == (1, False)
