@@ -4,8 +4,8 @@ This is the side of mynet that has an operator: options, processes, sockets, fil
 Nothing that serves requests lives here. A mistake of the operator's is told in one line, and
 the process then ends with a status other than 0; it never stays half started.
 
-Importing this, and reading the options, leaves the reactor alone: which one runs is
-settled no earlier than `makeService`.
+Importing this leaves the reactor alone. The options settle which one runs, once they are read:
+the uv reactor, unless another was asked for.
 """
 
 from __future__ import annotations

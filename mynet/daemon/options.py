@@ -1,7 +1,8 @@
 """What `twistd mynet` may be told on its command line, and how it is explained.
 
 Options are checked here as far as that needs no reactor, no file and no
-application: all of those come later, in `mynet.daemon.service`.
+application: all of those come later, in `mynet.daemon.service`. The last thing that is done
+here is to install mynet's own reactor.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from math import inf
 
@@ -46,6 +48,24 @@ A second one cuts off what is left.
 """
 
 
+def install_uv() -> str | None:
+    """Install the uv reactor, unless another is in place, such as that of twistd --reactor.
+
+    Returns:
+        Why that is not possible; None if it is, or not wanted.
+    """
+    if "twisted.internet.reactor" in sys.modules:
+        return None
+    try:
+        uvreactor = import_module("mynet.uvreactor")
+    except ModuleNotFoundError as error:
+        if error.name != "uvloop":
+            raise
+        return str(error)
+    uvreactor.install()
+    return None
+
+
 class Options(usage.Options):
     """The options, by name: `options["listen"]`.
 
@@ -61,6 +81,7 @@ class Options(usage.Options):
         self.update(
             {"listen": [], "app": None, "access-log": None, "debug": False, "drain": DEFAULT_DRAIN}
         )
+        self["uv-missing"] = None
         self.defaults.update({"listen": DEFAULT_LISTEN, "drain": f"{DEFAULT_DRAIN:g}"})
         self.docs = {name: " ".join((text or "").split()) for name, text in self.docs.items()}
 
@@ -119,9 +140,10 @@ class Options(usage.Options):
             raise usage.UsageError(f"unexpected argument {rest[0]!r}")
 
     def postOptions(self) -> None:
-        """Fill in what was not said."""
+        """Fill in what was not said, and install the reactor unless there is one."""
         if not self["listen"]:
             self["listen"] = [DEFAULT_LISTEN]
+        self["uv-missing"] = install_uv()
 
     def getUsage(self, width: int | None = None) -> str:
         """The help, below its first line."""

@@ -251,6 +251,9 @@ def make_server(reactor: Reactor, options: Options) -> Server:
     exit_status = ExitStatus()
     if options["debug"]:
         setDebugging(True)
+    if options["uv-missing"]:
+        name = type(reactor).__name__
+        log.info("Running on {name}: {why}", name=name, why=options["uv-missing"])
     listeners = [Listener(reactor, description) for description in options["listen"]]
     handler = load_handler(options["app"]) if options["app"] is not None else demo_site()
     if options["debug"] and isinstance(handler, App):

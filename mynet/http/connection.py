@@ -50,6 +50,10 @@ class State(Enum):
 class Connection(ABC):
     """What an `HTTP1Connection` is before it knows HTTP."""
 
+    direct = True
+    """For the uv reactor: that what is received may come straight from libuv, see `_receive_by`,
+    and that we let others have their turn by ourselves, see TURN."""
+
     __slots__ = (
         "_corked",
         "_drained",
@@ -130,7 +134,13 @@ class Connection(ABC):
 
     def _deafen(self) -> None:
         """Nothing that still comes can be understood."""
-        self.dataReceived = self._ignore
+        self._receive_by(self._ignore)
+
+    def _receive_by(self, receive: Callable[[bytes], None]) -> None:
+        """Have this called from now on with what arrives."""
+        self.dataReceived = receive
+        if getattr(self.transport, "protocol", None) is self:
+            self.transport.protocol = self  # it may have looked up dataReceived already
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self._state is State.OPEN:

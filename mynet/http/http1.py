@@ -564,7 +564,7 @@ class HTTP1Connection(Connection):
         """From here on the connection is the other protocol's; we only see its end."""
         self._state = State.UPGRADED
         self._upgraded = protocol
-        self.dataReceived = protocol.dataReceived
+        self._receive_by(protocol.dataReceived)
         self._resume_reading()
         self.transport.unregisterProducer()
         self._write_deadline = inf

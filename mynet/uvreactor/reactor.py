@@ -18,13 +18,11 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.error import UnsupportedAddressFamily
 from twisted.internet.interfaces import IConnector, IListeningPort, IProtocolFactory
-from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mynet.uvreactor.clients import TCPConnector, UNIXConnector
 from mynet.uvreactor.stream import Stream, scoped, tcp_address
 from mynet.uvreactor.unix import unix_transport
-
-log = Logger()
 
 
 class UVReactor(AsyncioSelectorReactor):
@@ -180,8 +178,9 @@ def _connect(connector: Any) -> IConnector:
 
 
 def _failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log an exception that nobody has caught; one of a Stream's protocol as Twisted would."""
-    if isinstance(context.get("protocol"), Stream):
-        log.failure("..", context["exception"])
+    """Log what nobody has caught: of a connection as Twisted would, else as asyncio does."""
+    stream = context.get("protocol")
+    if isinstance(stream, Stream) and "exception" in context:
+        stream.tell_failure(Failure(context["exception"]))
     else:
         loop.default_exception_handler(context)

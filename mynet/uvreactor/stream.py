@@ -62,13 +62,13 @@ class Stream:
     """The transport of one TCP connection; for uvloop, the protocol of its transport.
 
     For any protocol and producer it does what Twisted's own transports do, in Python: it looks up
-    `protocol.dataReceived` for each piece of data, calls it in the protocol's log context, and pauses
-    a producer that has written more than 64 KiB without letting others have their turn.
+    `protocol.dataReceived` for each piece of data, calls it in the protocol's log context, joins
+    what is written in one turn, and pauses a producer that has written more than 64 KiB in it.
 
     One of the class attribute `direct = True` has none of that, and nothing in between:
 
     - a protocol promises that its `dataReceived` stays what it is until `transport.protocol` is
-      assigned again, and raises nothing: it is what uvloop calls;
+      assigned again: it is what uvloop calls;
     - a push producer promises to let others have their turn by itself, and is paused only when the
       kernel takes no more: `write` is uvloop's own.
     """
@@ -103,10 +103,10 @@ class Stream:
     producerPaused = False
     _is_client = False
     _aborting = False
-    _full = False  # more waits to be sent than a producer should add to
-    _written = 0  # by a producer, since all had been sent
+    _full = False  # uvloop says that enough waits to be sent
+    _written = 0  # bytes that were written and had not been sent when last looked at
+    _flush_due = False  # _flush will be called in this turn or the next
     _awaiting = False  # uvloop calls resume_writing once nothing waits any more
-    _drain_called = False  # _drained will be, in the next turn
     _buffer_size = HIGH_WATER
     _paused = False  # while uvloop has not taken over
     _unread: bytes | None = None  # what arrived nonetheless, if paused then
@@ -149,8 +149,8 @@ class Stream:
         self.connected = True
         self.disconnecting = False
         self.disconnected = False
-        self.write: Callable[[bytes], None] = self._hold
-        self._send: Callable[[bytes], None] = self._hold
+        self.write: Callable[[bytes], None] = self._gather
+        self._send: Callable[[bytes], None] = self._gather
         self.data_received: Callable[[bytes], None] = self._deliver
         self.protocol = protocol
         self._adopting: Any = None
@@ -191,16 +191,10 @@ class Stream:
             transport.abort()
             return
         self._use_no_delay()
-        if self._paused and not self.disconnecting:
+        if self._paused or self.disconnecting:
             self._keep_unread()
         self._choose_write()
-        held, self._held = self._held, []
-        if held:
-            transport.write(b"".join(held))
-        if self.disconnecting or self._half_closing:
-            self._finish()
-        elif self._full or self.producer is not None:
-            self._call_drained()
+        self._flush()
 
     def _use_no_delay(self) -> None:
         # uvloop has switched it on; Twisted's connections begin without.
@@ -218,9 +212,8 @@ class Stream:
     def protocol(self, protocol: Any) -> None:
         self._protocol = protocol
         if self._unread is None:
-            self._receive_with(
-                protocol.dataReceived if is_direct(protocol) else self._deliver
-            )
+            self._receive_with(protocol.dataReceived if is_direct(protocol) else self._deliver)
+        self._choose_write()
 
     def _receive_with(self, receive: Callable[[bytes], None]) -> None:
         if receive != self.data_received:
@@ -229,7 +222,12 @@ class Stream:
                 self._uv.set_protocol(self)  # it has looked up data_received before
 
     def _deliver(self, data: bytes) -> None:
-        callWithLogger(self, self._tell, self._protocol.dataReceived, data)
+        if self._flush_due:
+            callWithLogger(self, self._tell, self._protocol.dataReceived, data)
+        else:
+            self._flush_due = True
+            callWithLogger(self, self._tell, self._protocol.dataReceived, data)
+            self._flush()
 
     def _tell(self, method: Callable[..., object], *arguments: object) -> None:
         """Call what is the protocol's or its producer's; an exception ends the connection."""
@@ -237,8 +235,12 @@ class Stream:
             method(*arguments)
         except Exception:
             failure = Failure()
-            log.failure("{stream} failed", failure, stream=self)
+            self.tell_failure(failure)
             self._cut(failure)
+
+    def tell_failure(self, failure: Failure) -> None:
+        """Log what its protocol has raised."""
+        log.failure("{stream} failed", failure, stream=self)
 
     def _keep_unread(self) -> None:
         """Be paused although uvloop reads as soon as it has taken over."""
@@ -323,31 +325,56 @@ class Stream:
             self.write = write
 
     def _choose_write(self) -> None:
-        """Write straight to uvloop, unless a producer is to be kept in bounds."""
+        """Write straight to uvloop for who is direct; gather what others write."""
+        if self._writeDisconnected or self._reason is not None:
+            return
         producer = self.producer
-        if producer is None or (self.streamingProducer and is_direct(producer)):
+        direct = is_direct(self._protocol) and (
+            producer is None or (self.streamingProducer and is_direct(producer))
+        )
+        if direct and self._uv is not None:
+            self._hand_over()
             self._set_write(self._uv.write)
         else:
-            self._set_write(self._write_in_turn)
+            self._set_write(self._gather)
 
-    def _write_in_turn(self, data: bytes) -> None:
-        """Write what a producer makes, and pause it if that is much."""
-        self._uv.write(data)
-        self._written += len(data)
-        if not self.streamingProducer:
-            self._call_drained()
-        elif self._written > self.bufferSize and not self._full:
-            self.pause_writing()
-            self._call_drained()
-
-    def _hold(self, data: bytes) -> None:
-        """Write, as long as uvloop has not taken over."""
+    def _gather(self, data: bytes) -> None:
+        """Write, at the end of this turn, or when uvloop has taken over."""
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
         self._held.append(data)
         self._written += len(data)
-        if self._written > self.bufferSize:
-            self.pause_writing()
+        if self._written > self._buffer_size:
+            self._pause_producer()
+        if not self._flush_due:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if self._uv is not None and not self._flush_due:
+            self._flush_due = True
+            self.reactor.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send what was written, and see to what comes when all has been sent."""
+        self._flush_due = False
+        if self._uv is None or self._reason is not None:
+            return
+        self._hand_over()
+        if self.disconnecting and not self._producer_waits:
+            self._uv.close()  # which sends the rest before
+        elif self._half_closing or self._producer_waits:
+            if self._written:
+                self._awaiting = True
+                self._uv.set_write_buffer_limits(0)
+            else:
+                self._drained()
+
+    def _hand_over(self) -> None:
+        """Give uvloop what was gathered."""
+        if self._held:
+            held, self._held = self._held, []
+            self._uv.write(held[0] if len(held) == 1 else b"".join(held))
+        self._written = self._uv.get_write_buffer_size()
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Write them all, as one."""
@@ -370,7 +397,7 @@ class Stream:
     @property
     def writing(self) -> bool:
         """Whether anything waits to be sent."""
-        return bool(self._held if self._uv is None else self._uv.get_write_buffer_size())
+        return bool(self._held or (self._uv is not None and self._uv.get_write_buffer_size()))
 
     @property
     def _tempDataBuffer(self) -> list[bytes]:
@@ -380,42 +407,44 @@ class Stream:
     def pause_writing(self) -> None:
         """uvloop says that enough waits to be sent."""
         self._full = True
-        if self._awaiting:
-            return
+        if not self._awaiting:
+            self._pause_producer()
+
+    def _pause_producer(self) -> None:
         if self.producer is not None and self.streamingProducer and not self.producerPaused:
             self.producerPaused = True
             self._tell(self.producer.pauseProducing)
 
+    def _pause_if_full(self) -> None:
+        if self._full:
+            self._pause_producer()
+
     def resume_writing(self) -> None:
         """uvloop says that all has been sent."""
-        self._drained()
-
-    def _drained(self) -> None:
-        """Nothing waits to be sent: what was to come then comes now."""
-        self._drain_called = False
-        if self._uv is None or self._reason is not None or self._uv.get_write_buffer_size():
-            return
         self._full = False
-        self._written = 0
         if self._awaiting:
             self._awaiting = False
             self._uv.set_write_buffer_limits(self._buffer_size, 0)
-        if self.producer is not None and (not self.streamingProducer or self.producerPaused):
+        if not self._held:
+            self._drained()
+
+    @property
+    def _producer_waits(self) -> bool:
+        """Whether there is a producer that wants to hear when all has been sent."""
+        return self.producer is not None and (not self.streamingProducer or self.producerPaused)
+
+    def _drained(self) -> None:
+        """Nothing waits to be sent: what was to come then comes now."""
+        self._written = 0
+        if self._reason is not None:
+            return
+        if self._producer_waits:
             self.producerPaused = False
             self._tell(self.producer.resumeProducing)
         elif self.disconnecting:
             self._uv.close()
         elif self._half_closing:
             self._half_close()
-
-    def _call_drained(self) -> None:
-        """Call `_drained` once all has been sent, and not before the next turn."""
-        if self._uv.get_write_buffer_size():
-            self._awaiting = True
-            self._uv.set_write_buffer_limits(0)
-        elif not self._drain_called:
-            self._drain_called = True
-            self.reactor.loop.call_soon(self._drained)
 
     # IConsumer
 
@@ -449,30 +478,26 @@ class Stream:
             return
         self.producer = producer
         self.streamingProducer = streaming
-        if self._uv is not None and not self._writeDisconnected:
-            self._choose_write()
+        self._choose_write()
         if not streaming:
             producer.resumeProducing()
-            if self._uv is not None:
-                self._call_drained()
-        elif self._full:
-            self.pause_writing()
+            self._flush_soon()
+        elif self._full:  # not at once, for which nobody is prepared
+            self.reactor.loop.call_soon(self._pause_if_full)
 
     def _unregister(self) -> None:
         self.producer = None
         self.producerPaused = False
-        if self._uv is not None and not self._writeDisconnected:
-            self._choose_write()
-            if self.disconnecting:
-                self._call_drained()
+        self._choose_write()
+        if self.disconnecting:
+            self._flush_soon()
 
     # IHalfCloseableDescriptor
 
     def loseWriteConnection(self) -> None:
         """Send what was written, and that no more will come."""
         self._half_closing = True
-        if self._uv is not None:
-            self._call_drained()
+        self._flush_soon()
 
     def _half_close(self) -> None:
         self._half_closing = False
@@ -505,16 +530,8 @@ class Stream:
             return
         self.disconnecting = True
         if self._uv is not None:
-            self._finish()
-
-    def _finish(self) -> None:
-        if self.disconnecting:
             self._uv.pause_reading()
-        waits = self.producer is not None and (not self.streamingProducer or self.producerPaused)
-        if waits or self._half_closing:
-            self._call_drained()
-        else:
-            self._uv.close()
+            self._flush_soon()
 
     def abortConnection(self) -> None:
         """Cut the connection off: the other side sees a reset."""
@@ -541,7 +558,10 @@ class Stream:
         self._end(error)
 
     def _end(self, error: Exception | None) -> None:
-        self.connectionLost(self._reason or _reason(error))
+        reason = self._reason or _reason(error)
+        if isinstance(error, OSError) and reason.value is error:
+            self.tell_failure(reason)
+        self.connectionLost(reason)
 
     def connectionLost(self, reason: Failure) -> None:
         """Tell everyone, once. The reactor calls this, too, when it stops."""

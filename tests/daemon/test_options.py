@@ -78,10 +78,25 @@ def test_version(capsys):
     assert "Python 3." in shown
 
 
-def test_reactor_is_left_alone():
-    """Which reactor runs is still open when the options have been read."""
-    code = (
-        "import sys; from mynet.daemon import Options; Options().parseOptions(['--app=a:b']);"
-        "print('twisted.internet.reactor' in sys.modules)"
-    )
-    assert run_python("-c", code).stdout == "False\n"
+REACTOR = "from mynet.daemon import Options; Options().parseOptions([]);"
+NAME = "from twisted.internet import reactor; print(type(reactor).__name__)"
+
+
+def test_reactor():
+    """Who names no reactor gets mynet's own."""
+    assert run_python("-c", REACTOR + NAME).stdout == "UVReactor\n"
+
+
+def test_another_reactor():
+    """The reactor that was asked for, as with twistd --reactor, stays."""
+    code = "from twisted.internet.selectreactor import install; install();"
+    assert run_python("-c", code + REACTOR + NAME).stdout == "SelectReactor\n"
+
+
+def test_reactor_without_uvloop():
+    """Where uvloop is not installed, mynet runs on Twisted's default, and knows why."""
+    code = "import sys; sys.modules['uvloop'] = None; from mynet.daemon import Options;"
+    code += "o = Options(); o.parseOptions([]); print(o['uv-missing']);" + NAME
+    why, name = run_python("-c", code).stdout.splitlines()
+    assert why == "the uv reactor needs uvloop (pip install uvloop; not on Windows)"
+    assert name != "UVReactor"
