@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mynet.debug import debug_page
+from mynet.http.coroutines import go_on
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.message import Handler, Request, Response, error_response
 from mynet.routing import parameter_names
@@ -85,33 +86,8 @@ class Responder:
             function: It is called with the request.
             with_parameters: Whether also with `request.path_params`, by name.
         """
-        if not inspect.iscoroutinefunction(function):
-            return self._plain_endpoint(function, with_parameters)
-
-        async def endpoint(request: Request) -> Response:
-            try:
-                if with_parameters:
-                    result = await function(request, **request.path_params)
-                else:
-                    result = await function(request)
-                if type(result) is str:  # the commonest, made here because a call costs more
-                    return Response(result.encode(), 200, None, _TEXT)
-                return _response(result, function)
-            except Exception as error:
-                if self._error_handler_for(error) is None:
-                    raise
-                return await self.recover(request, error)
-
-        return endpoint
-
-    def _plain_endpoint(self, function: Callable[..., Any], with_parameters: bool) -> Handler:
-        async def finish(request: Request, awaitable: Awaitable[object]) -> Response:
-            try:
-                return _response(await awaitable, function)
-            except Exception as error:
-                if self._error_handler_for(error) is None:
-                    raise
-                return await self.recover(request, error)
+        if inspect.iscoroutinefunction(function):
+            return self._async_endpoint(function, with_parameters)
 
         def endpoint(request: Request) -> Response | Awaitable[Response]:
             try:
@@ -125,9 +101,43 @@ class Responder:
                 if self._error_handler_for(error) is None:
                     raise
                 return self.recover(request, error)
-            return finish(request, result)
+            return self._finish(request, result, function)
 
         return endpoint
+
+    def _async_endpoint(self, function: Callable[..., Any], with_parameters: bool) -> Handler:
+        """The same for a coroutine function. Most never wait, and are over at their first step."""
+
+        def endpoint(request: Request) -> Response | Awaitable[Response]:
+            try:
+                if with_parameters:
+                    coroutine = function(request, **request.path_params)
+                else:
+                    coroutine = function(request)
+                try:
+                    awaited = coroutine.send(None)
+                except StopIteration as stop:
+                    result = stop.value
+                    if type(result) is str:  # the commonest; a call more costs more
+                        return Response(result.encode(), 200, None, _TEXT)
+                    return _response(result, function)
+            except Exception as error:
+                if self._error_handler_for(error) is None:
+                    raise
+                return self.recover(request, error)
+            return self._finish(request, go_on(coroutine, awaited), function)
+
+        return endpoint
+
+    async def _finish(
+        self, request: Request, awaitable: Awaitable[object], function: Callable[..., Any]
+    ) -> Response:
+        try:
+            return _response(await awaitable, function)
+        except Exception as error:
+            if self._error_handler_for(error) is None:
+                raise
+            return await self.recover(request, error)
 
     async def recover(self, request: Request, error: Exception) -> Response:
         """What an error is answered with; it is raised again if nobody answers it."""

@@ -33,7 +33,7 @@ UNITS = {"": 1, "B/s": 1, "s": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 INTERNAL = {
     "HTTPFactory": {
-        *("connected", "context", "disconnected", "next_sweep", "now", "plain_template"),
+        *("connected", "context", "disconnected", "next_sweep", "now", "plain_template", "templates"),
         *("reader", "responded", "status_and_date"),
     },
     "Request": {"finish"},

@@ -7,8 +7,9 @@ the reactor runs an asyncio loop.
 
 from __future__ import annotations
 
+import types
 from asyncio import CancelledError as AsyncioCancelled
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -51,6 +52,30 @@ def start(
     task = _Task(coroutine, context, clock)
     task.wait_for(awaited)
     return task.result
+
+
+@types.coroutine
+def go_on(begun: Coroutine[Any, Any, T], awaited: object) -> Generator[Any, Any, T]:
+    """What is left of a coroutine that was begun, and waits: to be awaited in its place.
+
+    Args:
+        begun: The coroutine.
+        awaited: What its first step has yielded.
+    """
+    try:
+        while True:
+            try:
+                value = yield awaited
+            except GeneratorExit:
+                begun.close()
+                raise
+            except BaseException as error:
+                awaited = begun.throw(error)
+            else:
+                awaited = begun.send(value)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
 
 
 async def wait_for(awaitable: Awaitable[T]) -> T:

@@ -115,25 +115,23 @@ class HTTP1Connection(Connection):
         factory.stats.bytes_received += len(data)
         if self._incoming is not None:
             self._receive_body(data)
-        elif (
-            self._request is not None
-            or self._buffer
-            or self._write_paused
-            or not data.endswith(END)
-        ):
+            return
+        if self._request is not None or self._buffer or self._write_paused:
             self._buffer += data
             self._advance()
-        else:
+            return
+        head = self._last_head
+        if head is None or head[5] != data:  # clients do repeat a request to the letter
             try:
-                head = factory.reader.read(data, self._last_head)
+                head = factory.reader.read(data, head) if data.endswith(END) else None
             except HTTPError as error:
                 self._refuse(error)
                 return
-            if head is not None:
-                self._begin(head)
-            else:
-                self._buffer = data
-                self._advance()
+        if head is not None:
+            self._begin(head)
+        else:
+            self._buffer = data
+            self._advance()
 
     def _advance(self) -> None:
         """Read and answer what waits, request by request, as far as that can be done now."""
@@ -196,7 +194,7 @@ class HTTP1Connection(Connection):
 
     def _begin(self, head: Head) -> None:
         self._last_head = head
-        method, target, version, framing, fields = head
+        method, target, version, framing, fields, _ = head
         factory = self.factory
         factory.stats.requests += 1
         self._keep_alive = framing.keep_alive
@@ -261,7 +259,11 @@ class HTTP1Connection(Connection):
             if not isinstance(response, Response):
                 kind = type(response).__name__
                 raise TypeError(f"a handler must return a Response, not {kind}")
-            self._send_response(response, request)
+            body = response.plain_body
+            if body is not None and self._is_ordinary(response.status, len(body), request):
+                self._send_plain(response.status, response.content_type, body, request)
+            else:
+                self._send_response(response, request)
         except Exception:
             failure = Failure()
             if isinstance(response, Response):
@@ -441,37 +443,56 @@ class HTTP1Connection(Connection):
         Raises:
             ValueError, TypeError: The response is not valid; nothing has been sent.
         """
-        factory = self.factory
-        status = response.status
-        body = response.plain_body
-        if body is not None and self._is_ordinary(status, body, request):
-            template = factory.plain_template(status, response.content_type)
-            self._status = status
-            self._sent = len(body)
-            self._write(template % (len(body), body))
-            self._finish(request)
-        elif status == 101:
+        if response.status == 101:
             self._send_upgrade(response, request)
-        else:
-            method, version = request.method, request.version
-            keep_alive = self._keep_alive and not self._must_close(response, request)
-            outgoing = frame_response(
-                response, method, version, keep_alive, factory.status_and_date
-            )
-            self._status = status
-            self._send_framed(outgoing, response, request)
+            return
+        method, version = request.method, request.version
+        keep_alive = self._keep_alive and not self._must_close(response, request)
+        framed = frame_response(
+            response, method, version, keep_alive, self.factory.status_and_date
+        )
+        self._status = response.status
+        self._send_framed(framed, response, request)
 
-    def _is_ordinary(self, status: int, body: bytes, request: Request) -> bool:
-        """Whether `plain_template` will do for a plain response, as for most."""
+    def _is_ordinary(self, status: int, length: int, request: Request) -> bool:
+        """Whether `_send_plain` will do for a plain response, as for most."""
         return (
             self._keep_alive
             and self._incoming is None
             and request.version == "1.1"
             and request.method != "HEAD"
             and 200 <= status not in BODILESS
-            and len(body) <= PIECE
+            and length <= PIECE
             and not self.factory.draining
         )
+
+    def _send_plain(
+        self, status: int, content_type: str | None, body: bytes, request: Request
+    ) -> None:
+        """Send a response of bytes, on a connection that goes on; then its request is over.
+
+        It does what `_write` and `_finish` do, of which most have no need here.
+        """
+        factory = self.factory
+        template = factory.templates.get((status, content_type))
+        if template is None:
+            template = factory.plain_template(status, content_type)
+        data = template % (len(body), body)
+        self._request = None
+        if self._corked is None and self._send_now is None:
+            factory.stats.bytes_sent += len(data)
+            self.transport.write(data)
+        else:
+            self._write(data)
+        factory.responded(request, self.client, status, len(body))
+        if request.body is not None:
+            request.body.detach()
+        request.finish()
+        if self._gone:
+            self._gone.clear()
+        self._read_deadline = factory.next_sweep + factory.limits.idle_timeout
+        if self._buffer or self._reading_paused or self._half_closed:
+            self._advance()
 
     def _send_framed(self, outgoing: Outgoing, response: Response, request: Request) -> None:
         head, body, self._chunked, self._owed, self._keep_alive = outgoing

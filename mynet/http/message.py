@@ -119,10 +119,13 @@ class Request:
         """The body on its way; None where the request has none."""
         self._host = host
         self._raw_headers = raw_headers
-        if target[0] == 47:  # "/"
+        if target[0] != 47:  # "/"
+            self.raw_path, self.query_string = split_target(target)
+        elif b"?" in target:
             self.raw_path, _, self.query_string = target.partition(b"?")
         else:
-            self.raw_path, self.query_string = split_target(target)
+            self.raw_path = target
+            self.query_string = b""
         self.root_path = ""
         """What mounts have taken off the front of the path, as it was sent: put it before
         the paths of links. `path` and `raw_path` are what is left."""
@@ -338,8 +341,12 @@ class Request:
     def finish(self) -> None:
         """For protocols: the exchange is over."""
         self.finished = True
-        finishers, self._finishers = self._finishers, None
-        for call in reversed(finishers or ()):
+        if self._finishers is not None:
+            self._call_finishers(self._finishers)
+
+    def _call_finishers(self, finishers: list[Callable[[], object]]) -> None:
+        self._finishers = None
+        for call in reversed(finishers):
             try:
                 call()
             except Exception:

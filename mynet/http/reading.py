@@ -74,8 +74,9 @@ class Framing(NamedTuple):
     """The Upgrade field where Connection names it, else empty."""
 
 
-Head = tuple[str, bytes, str, Framing, bytes]
-"""A request head: method, target, version, framing, header section (for `parse_fields`).
+Head = tuple[str, bytes, str, Framing, bytes, bytes]
+"""A request head: method, target, version, framing, header section (for `parse_fields`), and
+all of it.
 
 A plain tuple, because one is made for every request."""
 
@@ -114,7 +115,7 @@ class HeadReader:
             method_name, target, fields = data.split(b" ", 2)
             method = METHODS[method_name]
             if last is not None and fields == last[4] and self._repeats(data, target, last):
-                return method, target, last[2], last[3], fields
+                return method, target, last[2], last[3], fields, data
             version = _VERSIONS[fields[:10]]
         except (ValueError, KeyError):
             if data[0] in b"\r\n":
@@ -130,7 +131,7 @@ class HeadReader:
         if target[:1] != b"/":  # not in origin form
             framing = framing._replace(host=_host_of(method, target, framing.host))
         self._validate(data, framing)
-        return method, target, version, framing, fields
+        return method, target, version, framing, fields, data
 
     def _repeats(self, data: bytes, target: bytes, last: Head) -> bool:
         """Whether a head whose fields are those of the last one is valid too."""

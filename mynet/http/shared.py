@@ -124,7 +124,8 @@ class Shared:
         self._clock = reactor
         self._per_address: Counter[str] = Counter()
         self._prefixes: dict[int, bytes] = {}
-        self._templates: dict[tuple[int, str | None], bytes] = {}
+        self.templates: dict[tuple[int, str | None], bytes] = {}
+        """What `plain_template` has made this second."""
         self._date = b""
         self._sweeping: IDelayedCall | None = None
         self._drains: list[tuple[Deferred[None], IDelayedCall]] = []
@@ -222,12 +223,10 @@ class Shared:
 
     def plain_template(self, status: int, content_type: str | None) -> bytes:
         """See `mynet.http.outgoing.plain_template`."""
-        template = self._templates.get((status, content_type))
-        if template is None:
-            if len(self._templates) >= TEMPLATES:
-                self._templates.clear()
-            template = plain_template(self.status_and_date(status), content_type)
-            self._templates[status, content_type] = template
+        if len(self.templates) >= TEMPLATES:
+            self.templates.clear()
+        template = plain_template(self.status_and_date(status), content_type)
+        self.templates[status, content_type] = template
         return template
 
     def status_and_date(self, status: int) -> bytes:
@@ -243,7 +242,7 @@ class Shared:
         if date != self._date:
             self._date = date
             self._prefixes.clear()
-            self._templates.clear()
+            self.templates.clear()
 
     def _sweep(self) -> None:
         self._sweeping = self.clock.callLater(SWEEP, self._sweep)

@@ -245,7 +245,7 @@ def test_any_content_types():
     for number in range(1000):
         wire.send(head(line=f"GET /{number} HTTP/1.1".encode()))
         assert reply(wire).headers["Content-Type"] == f"a/{number}"
-    assert len(wire.factory._templates) < 1000
+    assert len(wire.factory.templates) < 1000
 
 
 def vars_of(stats: Stats) -> tuple[object, ...]:
