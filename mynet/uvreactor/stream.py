@@ -109,6 +109,7 @@ class Stream:
     _awaiting = False  # uvloop calls resume_writing once nothing waits any more
     _buffer_size = HIGH_WATER
     _paused = False  # while uvloop has not taken over
+    _switched = False  # data_received is not what it was when uvloop looked it up
     _unread: bytes | None = None  # what arrived nonetheless, if paused then
     _resuming = False
     _ended = False  # the other side sends no more
@@ -152,8 +153,8 @@ class Stream:
         self.write: Callable[[bytes], None] = self._gather
         self._send: Callable[[bytes], None] = self._gather
         self.data_received: Callable[[bytes], None] = self._deliver
-        self.protocol = protocol
         self._adopting: Any = None
+        self.protocol = protocol
         reactor.streams.add(self)
         self._adopt()
 
@@ -193,6 +194,8 @@ class Stream:
         self._use_no_delay()
         if self._paused or self.disconnecting:
             self._keep_unread()
+        elif self._switched:
+            transport.set_protocol(self)
         self._choose_write()
         self._flush()
 
@@ -220,6 +223,8 @@ class Stream:
             self.data_received = receive
             if self._uv is not None:
                 self._uv.set_protocol(self)  # it has looked up data_received before
+            elif self._adopting is not None:
+                self._switched = True
 
     def _deliver(self, data: bytes) -> None:
         if self._flush_due:
