@@ -45,6 +45,7 @@ from mynet.http.factory import HTTPFactory
 from mynet.http.limits import KIB, Limits
 from mynet.http.message import Handler, Request, Response, Upgrade, error_response
 from mynet.http.outgoing import frame_response
+from mynet.http.reading import split_target
 from mynet.http.sending import close_body, send_body
 from mynet.http.tls import TLS
 from mynet.http.writing import status_line
@@ -303,7 +304,8 @@ def make_request(
         fields.setdefault("Content-Length", str(len(body)))
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
     host = fields.get("Host", "test").encode()
-    return Request(exchange, method, target.encode("ascii"), "1.1", host, raw, incoming)
+    line = target.encode("ascii")
+    return Request(exchange, method, line, "1.1", host, raw, incoming, *split_target(line))
 
 
 @implementer(ITransport, IConsumer, IPushProducer)

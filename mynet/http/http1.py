@@ -121,7 +121,7 @@ class HTTP1Connection(Connection):
             self._advance()
             return
         head = self._last_head
-        if head is None or head[5] != data:  # clients do repeat a request to the letter
+        if head is None or head[7] != data:  # clients do repeat a request to the letter
             try:
                 head = factory.reader.read(data, head) if data.endswith(END) else None
             except HTTPError as error:
@@ -194,7 +194,7 @@ class HTTP1Connection(Connection):
 
     def _begin(self, head: Head) -> None:
         self._last_head = head
-        method, target, version, framing, fields, _ = head
+        method, target, version, framing, fields, path, query, _ = head
         factory = self.factory
         factory.stats.requests += 1
         self._keep_alive = framing.keep_alive
@@ -205,12 +205,16 @@ class HTTP1Connection(Connection):
             try:
                 body = self._open_body(framing.length, framing.expects_continue)
             except HTTPError as error:
-                request = Request(self, method, target, version, framing.host, fields, None)
+                request = Request(
+                    self, method, target, version, framing.host, fields, None, path, query
+                )
                 self._refuse(error, request)
                 return
         if self._server is None:
             self._learn_addresses()
-        request = Request(self, method, target, version, framing.host, fields, body)
+        request = Request(
+            self, method, target, version, framing.host, fields, body, path, query
+        )
         self._request = request
         self._context = context = factory.context.copy()
         try:
@@ -259,10 +263,7 @@ class HTTP1Connection(Connection):
             if not isinstance(response, Response):
                 kind = type(response).__name__
                 raise TypeError(f"a handler must return a Response, not {kind}")
-            body = response.plain_body
-            if body is not None and self._is_ordinary(response.status, len(body), request):
-                self._send_plain(response.status, response.content_type, body, request)
-            else:
+            if not self._send_plain(response, request):
                 self._send_response(response, request)
         except Exception:
             failure = Failure()
@@ -454,29 +455,31 @@ class HTTP1Connection(Connection):
         self._status = response.status
         self._send_framed(framed, response, request)
 
-    def _is_ordinary(self, status: int, length: int, request: Request) -> bool:
-        """Whether `_send_plain` will do for a plain response, as for most."""
-        return (
-            self._keep_alive
-            and self._incoming is None
-            and request.version == "1.1"
-            and request.method != "HEAD"
-            and 200 <= status not in BODILESS
-            and length <= PIECE
-            and not self.factory.draining
-        )
+    def _send_plain(self, response: Response, request: Request) -> bool:
+        """Send a response as most are: bytes and a Content-Type, and the connection goes on.
 
-    def _send_plain(
-        self, status: int, content_type: str | None, body: bytes, request: Request
-    ) -> None:
-        """Send a response of bytes, on a connection that goes on; then its request is over.
-
-        It does what `_write` and `_finish` do, of which most have no need here.
+        Any other is left to `_send_response`: it returns False. It does in one go what `_write`
+        and `_finish` do in theirs, and asks for no more than it needs.
         """
+        body = response.body
+        if (
+            response._headers is not None
+            or response._trailers is not None
+            or not isinstance(body, bytes)
+            or len(body) > PIECE
+            or not self._keep_alive
+            or self._incoming is not None
+            or request.version != "1.1"
+            or request.method == "HEAD"
+        ):
+            return False
         factory = self.factory
-        template = factory.templates.get((status, content_type))
+        status = response.status
+        template = factory.templates.get((status, response._content_type))
         if template is None:
-            template = factory.plain_template(status, content_type)
+            if status < 200 or status in BODILESS or factory.draining:
+                return False
+            template = factory.plain_template(status, response._content_type)
         data = template % (len(body), body)
         self._request = None
         if self._corked is None and self._send_now is None:
@@ -493,6 +496,7 @@ class HTTP1Connection(Connection):
         self._read_deadline = factory.next_sweep + factory.limits.idle_timeout
         if self._buffer or self._reading_paused or self._half_closed:
             self._advance()
+        return True
 
     def _send_framed(self, outgoing: Outgoing, response: Response, request: Request) -> None:
         head, body, self._chunked, self._owed, self._keep_alive = outgoing

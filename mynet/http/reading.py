@@ -74,9 +74,9 @@ class Framing(NamedTuple):
     """The Upgrade field where Connection names it, else empty."""
 
 
-Head = tuple[str, bytes, str, Framing, bytes, bytes]
-"""A request head: method, target, version, framing, header section (for `parse_fields`), and
-all of it.
+Head = tuple[str, bytes, str, Framing, bytes, bytes, bytes, bytes]
+"""A request head: method, target, version, framing, header section (for `parse_fields`), raw path,
+query string, and all of it.
 
 A plain tuple, because one is made for every request."""
 
@@ -115,7 +115,7 @@ class HeadReader:
             method_name, target, fields = data.split(b" ", 2)
             method = METHODS[method_name]
             if last is not None and fields == last[4] and self._repeats(data, target, last):
-                return method, target, last[2], last[3], fields, data
+                return method, target, last[2], last[3], fields, *split_target(target), data
             version = _VERSIONS[fields[:10]]
         except (ValueError, KeyError):
             if data[0] in b"\r\n":
@@ -131,7 +131,7 @@ class HeadReader:
         if target[:1] != b"/":  # not in origin form
             framing = framing._replace(host=_host_of(method, target, framing.host))
         self._validate(data, framing)
-        return method, target, version, framing, fields, data
+        return method, target, version, framing, fields, *split_target(target), data
 
     def _repeats(self, data: bytes, target: bytes, last: Head) -> bool:
         """Whether a head whose fields are those of the last one is valid too."""
@@ -333,9 +333,12 @@ def _host_of(method: str, target: bytes, host: bytes) -> bytes:
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
     """The path and the query of a valid target, in any form."""
-    match = _ABSOLUTE.fullmatch(target)
-    if match:
-        return match[2] or b"/", match[3] or b""
+    if target[0] != 47:  # "/"
+        match = _ABSOLUTE.fullmatch(target)
+        if match:
+            return match[2] or b"/", match[3] or b""
+    if b"?" not in target:
+        return target, b""
     path, _, query = target.partition(b"?")
     return path, query
 

@@ -156,6 +156,7 @@ class Shared:
             deadline holds.
         """
         self.draining = True
+        self.templates.clear()  # none of them says that the connection ends
         for connection in tuple(self.connections):
             connection.drain()
         if not self.connections:

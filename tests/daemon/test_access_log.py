@@ -38,7 +38,7 @@ def make_access(
     headers: tuple[tuple[bytes, bytes], ...] = (),
     client: IAddress = CLIENT,
 ) -> Access:
-    request = Request(MemoryExchange(), "GET", target, "1.1", b"host", headers, None)
+    request = Request(MemoryExchange(), "GET", target, "1.1", b"host", headers, None, target, b"")
     return Access(request, client, 200, 13)
 
 

@@ -17,13 +17,15 @@ from mynet.http.body import RequestBody
 from mynet.http.errors import HTTPError
 from mynet.http.exchange import RawHeaders
 from mynet.http.message import Request, Response, Upgrade, error_response
+from mynet.http.reading import split_target
 from mynet.http.tls import TLS
 from mynet.testing import CLIENT, SERVER, MemoryExchange, make_request, result_of
 from tests.conversation import Waiting
 
 
 def request_of(target: bytes, headers: RawHeaders | bytes = (), host: bytes = b"a.test") -> Request:
-    return Request(MemoryExchange(), "GET", target, "1.1", host, headers, None)
+    path_and_query = split_target(target)
+    return Request(MemoryExchange(), "GET", target, "1.1", host, headers, None, *path_and_query)
 
 
 # What was asked for
@@ -196,7 +198,7 @@ def test_body_in_time():
     """A body that has not come is waited for; the trailers come with its end."""
     exchange = MemoryExchange()
     body = RequestBody(exchange, None, 10)
-    request = Request(exchange, "POST", b"/", "1.1", b"a", [], body)
+    request = Request(exchange, "POST", b"/", "1.1", b"a", [], body, b"/", b"")
     whole = request.read()
     assert exchange.wanted
     body.feed(b"x" * 10)
@@ -356,19 +358,6 @@ def test_own_content_type():
     """A Content-Type among its fields is the one that counts."""
     response = Response(b"", 200, {"content-type": "a/b"}, "c/d")
     assert response.headers.getall("Content-Type") == ["a/b"]
-
-
-def test_plain_body():
-    """What is bytes and no more is sent the short way."""
-    assert Response(b"x", content_type="a/b").plain_body == b"x"
-    assert Response(b"").plain_body == b""
-    response = Response(b"x")
-    response.headers["A"] = "b"
-    assert response.plain_body is None
-    response = Response(b"x")
-    response.trailers["A"] = "b"
-    assert response.plain_body is None
-    assert Response([b"x"]).plain_body is None
 
 
 def test_response_can_be_awaited():

@@ -32,7 +32,7 @@ def reader() -> HeadReader:
 
 def test_head(reader):
     """A head says what is asked for, and how its message is framed."""
-    method, target, version, framing, fields, _ = reader.read(
+    method, target, version, framing, fields, *_ = reader.read(
         head(b"Content-Length: 5", b"Expect: 100-continue", line=b"PUT /a?b HTTP/1.1")
     )
     assert (method, target, version) == ("PUT", b"/a?b", "1.1")
