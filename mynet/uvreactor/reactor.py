@@ -8,6 +8,7 @@ Twisted's asyncio reactor, and asyncio itself runs beside it.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from typing import Any
@@ -41,6 +42,7 @@ class UVReactor(AsyncioSelectorReactor):
         if not isinstance(self.loop, uvloop.Loop):
             raise TypeError(f"the uv reactor needs an event loop of uvloop, not {self.loop!r}")
         self.streams: set[Stream] = set()
+        self._unflushed: list[Stream] = []
         self.loop.set_exception_handler(_failed)
         super().__init__(self.loop)
 
@@ -53,6 +55,43 @@ class UVReactor(AsyncioSelectorReactor):
             signal.signal(
                 signal.SIGCHLD, lambda *_: self.callFromThread(process.reapAllProcesses)
             )
+
+    # IReactorProcess
+
+    def spawnProcess(self, *arguments: Any, **named: Any) -> Any:
+        """Begin a process, and notice its end though asyncio begins some, too.
+
+        For its own libuv takes SIGCHLD from us, and in the end resets it; so where the system has
+        them, we watch a descriptor of the process.
+        """
+        made = super().spawnProcess(*arguments, **named)
+        if made.pid is not None:
+            try:
+                watched = os.pidfd_open(made.pid)
+            except (AttributeError, OSError):  # this is not Linux, or an old one
+                return made
+            self.loop.add_reader(watched, self._process_ended, watched)
+        return made
+
+    def _process_ended(self, watched: int) -> None:
+        self.loop.remove_reader(watched)
+        os.close(watched)
+        process.reapAllProcesses()
+
+    def flush_soon(self, stream: Stream) -> None:
+        """Call `stream.flush()` when this turn's events have been dealt with.
+
+        That answers go out together, after all that has arrived was read, spares the other
+        sides, if they run on this machine, from being woken for each one.
+        """
+        if not self._unflushed:
+            self.loop.call_soon(self._flush)
+        self._unflushed.append(stream)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for stream in unflushed:
+            stream.flush()
 
     # IReactorTCP
 

@@ -7,11 +7,14 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
 import twisted.internet
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -20,8 +23,18 @@ from mynet.uvreactor import UVReactor
 from tests.integration.certificates import Certificates
 from tests.uvreactor.stories import Direct, Place, Recorder, unbuilt
 
+HERE = Path(__file__).parent
+
 KINDS = ["uv", "uv-direct", "epoll"]
 """Of places: mynet's reactor with ordinary protocols and direct ones, and Twisted's own reactor."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Twisted's TLS, with some versions of pyOpenSSL, warns of itself."""
+    quiet = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(quiet)
 
 
 @implementer(ILogObserver)
@@ -56,6 +69,9 @@ def logged() -> Iterator[Logged]:
 @pytest.fixture(scope="session")
 def opened_once() -> None:
     """What the first reactor of a process, and its first port, open for all."""
+    from twisted.internet import reactor as outer
+
+    pytest_twisted.blockon(deferLater(outer, 0))  # type: ignore[arg-type]
     running = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     reactor = UVReactor()

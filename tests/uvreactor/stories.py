@@ -130,7 +130,7 @@ class Place:
             told.addErrback(failures.append)
             told.addBoth(lambda _: self.reactor.running and self.reactor.stop())
 
-        self.reactor.callWhenRunning(begin)
+        self.reactor.callLater(0, begin)
         self.reactor.run(installSignalHandlers=False)
         self.after()
         for failure in failures:
@@ -162,7 +162,9 @@ class Place:
 
     def listen(self, **hooks: Any) -> IListeningPort:
         """Listen on TCP, with protocols that do this; they are kept, in order."""
-        return self._listen(lambda factory: self.reactor.listenTCP(0, factory, 50, "127.0.0.1"), hooks)
+        return self._listen(
+            lambda factory: self.reactor.listenTCP(0, factory, 50, "127.0.0.1"), hooks
+        )
 
     def listen_unix(self, path: str, **hooks: Any) -> IListeningPort:
         """Listen on a UNIX socket."""

@@ -1,0 +1,349 @@
+"""The reactor: what it listens and connects with, and what runs beside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from twisted.internet import interfaces
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost, UnsupportedAddressFamily
+from twisted.internet.threads import deferToThread
+from zope.interface.verify import verifyObject
+
+from mynet.uvreactor import UVReactor
+from tests.child import PACKAGE, run_python
+from tests.uvreactor.stories import MUCH, once_uv, only_uv, story
+
+INTERFACES = [
+    interfaces.IReactorCore,
+    interfaces.IReactorTime,
+    interfaces.IReactorTCP,
+    interfaces.IReactorUNIX,
+    interfaces.IReactorSocket,
+    interfaces.IReactorUDP,
+    interfaces.IReactorProcess,
+    interfaces.IReactorThreads,
+    interfaces.IReactorFDSet,
+]
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+@once_uv
+def test_interfaces(place, interface):
+    """It has all that Twisted's interfaces of one name."""
+    assert verifyObject(interface, place.reactor)
+
+
+# Too many connections
+
+
+@story
+async def test_no_files_left(place):
+    """When no more files can be opened, clients are turned away, and the reactor rests."""
+    port = place.listen(on_data=lambda it: it.transport.write(it.received))
+    crowd = [place.peer(port) for _ in range(20)]
+    tries: list[int] = []
+    do_read = port.doRead
+    port.doRead = lambda: (tries.append(1), do_read())[1]
+    with no_files_left():
+        with pytest.raises(OSError, match="Too many open files"):
+            os.open(os.devnull, os.O_RDONLY)
+        for peer in crowd:
+            with suppress(ConnectionResetError):
+                assert await place.rest(peer) == b""
+        assert place.protocols == []
+        tries.clear()
+        await place.turns()
+        assert tries == []
+    peer = place.peer(port)
+    peer.send(b"hello")
+    assert await place.read(peer, 5) == b"hello"
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    """This process has opened as many files as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    while opened[-1] < highest:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened[-1] + 1, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+# What others have opened
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
+@story
+async def test_adopt_port(place, family):
+    """A socket that listens already is served; its owner may close it."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(family) as listening:
+        path = str(Path(folder) / "socket")
+        local = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}.get(family, path)
+        listening.bind(local)
+        listening.listen()
+        listening.setblocking(False)
+        factory = place.factory(on_data=lambda it: it.transport.write(it.received))
+        port = place.reactor.adoptStreamPort(listening.fileno(), family, factory)
+        address = listening.getsockname()
+        listening.close()
+        peer = socket.socket(family)
+        place.peers.append(peer)
+        peer.connect(address)
+        peer.setblocking(False)
+        peer.send(MUCH[:10])
+        assert await place.read(peer, 10) == MUCH[:10]
+        kinds = {socket.AF_INET: IPv4Address, socket.AF_INET6: IPv6Address}
+        assert type(port.getHost()) is kinds.get(family, UNIXAddress)
+        assert port.getHost() == place.protocols[0].transport.getHost()
+        await port.stopListening()
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+@story
+async def test_adopt_connection(place, family):
+    """A connection that there is already is served; its owner may close it."""
+    peer, ours = _pair(family)
+    place.peers.append(peer)
+    factory = place.factory(on_data=lambda it: it.transport.write(it.received))
+    place.reactor.adoptStreamConnection(ours.fileno(), family, factory)
+    ours.close()
+    peer.send(b"hello")
+    assert await place.read(peer, 5) == b"hello"
+    peer.close()
+    await place.until(lambda: place.protocols[0].reason)
+    assert place.protocols[0].lost_by is ConnectionDone
+
+
+def _pair(family: int) -> tuple[socket.socket, socket.socket]:
+    if family == socket.AF_UNIX:
+        one, other = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            one = socket.create_connection(server.getsockname())
+            other, _ = server.accept()
+    one.setblocking(False)
+    other.setblocking(False)
+    return one, other
+
+
+@story
+async def test_adopt_another_family(place):
+    """What is no stream of a kind it knows is refused."""
+    with pytest.raises(UnsupportedAddressFamily):
+        place.reactor.adoptStreamPort(0, socket.AF_APPLETALK, place.factory())
+    with pytest.raises(UnsupportedAddressFamily):
+        place.reactor.adoptStreamConnection(0, socket.AF_APPLETALK, place.factory())
+
+
+# Its end
+
+
+@story
+async def test_stop(place):
+    """All connections are told when it stops."""
+    for _ in range(3):
+        await place.connect()
+    protocols = list(place.protocols)
+    lost = (["made", "lost"], ConnectionLost)
+    place.after = lambda: _all(lambda it: (it.told, it.lost_by) == lost, protocols)
+
+
+def _all(condition: Any, items: list[Any]) -> None:
+    assert all(map(condition, items))
+
+
+# asyncio
+
+
+@once_uv
+@story
+async def test_asyncio_future(place):
+    """A future of asyncio is awaited as a Deferred, and the reverse."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, uvloop.Loop)
+    future = loop.create_future()
+    loop.call_soon(future.set_result, "hello")
+    assert await Deferred.fromFuture(future) == "hello"
+
+    async def task() -> str:
+        await asyncio.sleep(0)
+        return str(await waiting.asFuture(loop))
+
+    waiting: Deferred[str] = Deferred()
+    place.reactor.callLater(0, waiting.callback, "world")
+    assert await Deferred.fromFuture(asyncio.ensure_future(task())) == "world"
+
+
+@only_uv
+@story
+async def test_asyncio_streams(place):
+    """A client of asyncio's talks with a server of Twisted's in one process."""
+    port = place.listen(on_data=lambda it: it.transport.write(it.received[-1:] * 2**16))
+
+    async def client() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.getHost().port)
+        writer.write(b"x")
+        answer = await reader.readexactly(2**16)
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    assert await Deferred.fromFuture(asyncio.ensure_future(client())) == b"x" * 2**16
+    await place.until(lambda: place.protocols[0].reason)
+
+
+@once_uv
+@story
+async def test_asyncio_failure(place, logged):
+    """What goes wrong in asyncio, and nobody takes, is logged as asyncio does."""
+    told: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.default_exception_handler = lambda context: told.append(context["message"])  # type: ignore[method-assign]
+    loop.call_exception_handler({"message": "hello"})
+    assert told == ["hello"]
+
+
+@story
+async def test_threads(place):
+    """Threads have their say."""
+    assert await deferToThread(lambda: "hello") == "hello"
+
+
+@once_uv
+@story
+async def test_loop_of_another(place):
+    """An event loop that is not uvloop's is refused in a line."""
+    loop = asyncio.SelectorEventLoop()
+    try:
+        with pytest.raises(TypeError, match="needs an event loop of uvloop, not <_UnixSelector"):
+            UVReactor(loop)
+    finally:
+        loop.close()
+
+
+# In processes of their own
+
+PROCESSES = """
+import asyncio, sys
+from mynet import uvreactor
+uvreactor.install()
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ProcessProtocol
+
+class Child(ProcessProtocol):
+    def __init__(self):
+        self.ended, self.out = Deferred(), b""
+    def outReceived(self, data):
+        self.out += data
+    def processEnded(self, reason):
+        self.ended.callback(reason.value.exitCode)
+
+async def of_asyncio(code):
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", f"print('asyncio'); raise SystemExit({code})",
+        stdout=asyncio.subprocess.PIPE)
+    out, _ = await child.communicate()
+    print(out.decode().strip(), child.returncode)
+
+async def of_twisted(code):
+    child = Child()
+    script = f"print('twisted'); raise SystemExit({code})"
+    reactor.spawnProcess(child, sys.executable, [sys.executable, "-c", script], env=None)
+    code = await child.ended
+    print(child.out.decode().strip(), code)
+
+async def story():
+    ORDER
+
+def failed(failure):
+    failure.printTraceback()
+
+def begin():
+    done = Deferred.fromCoroutine(story()).addTimeout(20, reactor)
+    done.addErrback(failed).addBoth(lambda _: reactor.stop())
+
+reactor.callWhenRunning(begin)
+reactor.run()
+"""
+
+ASYNCIO = "await Deferred.fromFuture(asyncio.ensure_future(of_asyncio({})))"
+TWISTED = "await of_twisted({})"
+
+
+@pytest.mark.parametrize("order", ["at", "ta", "atat", "taat", "ttaatt"])
+def test_processes(order):
+    """Both asyncio and Twisted notice when a process ends that they began, in any order."""
+    steps = [(ASYNCIO if who == "a" else TWISTED).format(n) for n, who in enumerate(order)]
+    run = run_python("-W", "error", "-c", PROCESSES.replace("ORDER", "; ".join(steps)))
+    names = {"a": "asyncio", "t": "twisted"}
+    expected = "".join(f"{names[who]} {n}\n" for n, who in enumerate(order))
+    assert (run.stdout, run.stderr) == (expected, "")
+
+
+def test_install():
+    """It can be the process's reactor, once."""
+    code = (
+        "from mynet import uvreactor; uvreactor.install()\n"
+        "from twisted.internet import reactor\n"
+        "print(type(reactor).__name__)\n"
+        "uvreactor.install()\n"
+    )
+    run = run_python("-c", code)
+    assert run.stdout == "UVReactor\n"
+    last = "twisted.internet.error.ReactorAlreadyInstalledError: reactor already installed"
+    assert run.stderr.splitlines()[-1] == last
+
+
+@pytest.fixture
+def plugins(tmp_path):
+    """A folder for sys.path where twistd finds the reactor, as it does where that is installed."""
+    source = Path(__file__).parents[2] / "twisted_plugins" / "mynet_plugin.py"
+    folder = tmp_path / "twisted" / "plugins"
+    folder.mkdir(parents=True)
+    (folder / source.name).write_text(source.read_text())
+    return os.pathsep.join([str(PACKAGE.parent), str(tmp_path)])
+
+
+TWISTD = "import sys; {}; from twisted.scripts.twistd import run; run()"
+
+
+def test_twistd(plugins, tmp_path):
+    """twistd lists it."""
+    run = run_python("-c", TWISTD.format("0"), "--help-reactors", cwd=tmp_path, PYTHONPATH=plugins)
+    assert run.returncode == 0
+    assert any(line.split()[:1] == ["uv"] for line in run.stdout.splitlines())
+
+
+def test_without_uvloop(plugins, tmp_path):
+    """Where uvloop is missing twistd says in a line what to install."""
+    code = TWISTD.format("sys.modules['uvloop'] = None")
+    run = run_python("-c", code, "--reactor=uv", "-n", "web", cwd=tmp_path, PYTHONPATH=plugins)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stdout + run.stderr
+    assert "the uv reactor needs uvloop (pip install uvloop" in run.stdout + run.stderr
+
+
+def test_without_uvloop_in_a_program():
+    """So does a program that wants it."""
+    code = "import sys; sys.modules['uvloop'] = None\nfrom mynet import uvreactor"
+    run = run_python("-c", code)
+    assert "ModuleNotFoundError: the uv reactor needs uvloop (pip install uvloop" in run.stderr
+    assert "During handling" not in run.stderr
