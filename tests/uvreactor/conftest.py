@@ -49,7 +49,7 @@ class Logged:
         if failure is not None:
             self.failures.append(failure)
 
-    def take(self) -> list[type[BaseException]]:
+    def take(self) -> list[type[BaseException] | None]:
         """Their types, once."""
         failures, self.failures = self.failures, []
         return [failure.type for failure in failures]
@@ -71,7 +71,7 @@ def opened_once() -> None:
     """What the first reactor of a process, and its first port, open for all."""
     from twisted.internet import reactor as outer
 
-    pytest_twisted.blockon(deferLater(outer, 0))  # type: ignore[arg-type]
+    pytest_twisted.blockon(deferLater(outer, 0))
     running = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     reactor = UVReactor()

@@ -44,13 +44,16 @@ not_direct = pytest.mark.parametrize("place", ["uv", "epoll"], indirect=True)
 class Recorder(Protocol):
     """A protocol that takes note of what it is told, and does what the test wants then."""
 
+    transport: Any
+    on_made: Callable[[Any], object]
+    on_data: Callable[[Any], object]
+    on_lost: Callable[[Any], object]
+
     def __init__(self) -> None:
         self.told: list[str] = []
         self.received = b""
         self.reason: Failure | None = None
-        self.on_made: Callable[[Any], object] = id
-        self.on_data: Callable[[Any], object] = id
-        self.on_lost: Callable[[Any], object] = id
+        self.on_made = self.on_data = self.on_lost = id
 
     def connectionMade(self) -> None:
         self.told.append("made")
@@ -142,7 +145,7 @@ class Place:
             peer.close()
         for protocol in self.protocols:
             if protocol.reason is None and protocol.transport is not None:
-                protocol.transport.abortConnection()  # type: ignore[attr-defined]
+                protocol.transport.abortConnection()
         self.reactor.iterate(0)
         unbuilt(self.reactor)
 
@@ -174,7 +177,7 @@ class Place:
         port: IListeningPort = listen(self.factory(**hooks))
         return port
 
-    def factory(self, kind: type[Recorder] | None = None, **hooks: Any) -> Factory:
+    def factory(self, kind: Any = None, **hooks: Any) -> Any:
         """Of protocols that do this."""
 
         def build() -> Recorder:
@@ -184,7 +187,7 @@ class Place:
             self.protocols.append(protocol)
             return protocol
 
-        factory = Factory.forProtocol(build)  # type: ignore[arg-type]
+        factory = Factory.forProtocol(build)
         factory.noisy = False
         return factory
 

@@ -34,7 +34,7 @@ class Outgoing(ClientFactory):
 
     def __init__(self, place: Place, protocol: Recorder | None) -> None:
         self.told: list[str] = []
-        self.reason: Failure | None = None
+        self.reason: Any = None
         self.made = protocol
         if protocol is not None:
             place.protocols.append(protocol)

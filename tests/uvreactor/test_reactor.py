@@ -55,7 +55,12 @@ async def test_no_files_left(place):
     crowd = [place.peer(port) for _ in range(20)]
     tries: list[int] = []
     do_read = port.doRead
-    port.doRead = lambda: (tries.append(1), do_read())[1]
+
+    def counted() -> Any:
+        tries.append(1)
+        return do_read()
+
+    port.doRead = counted
     with no_files_left():
         with pytest.raises(OSError, match="Too many open files"):
             os.open(os.devnull, os.O_RDONLY)

@@ -307,7 +307,7 @@ async def test_port_closes(place):
 @story
 async def test_stop(place, state):
     """When the reactor stops, each connection is told that it is lost."""
-    protocol, peer = await place.connect()
+    protocol, _ = await place.connect()
     if state == "paused":
         protocol.transport.pauseProducing()
     elif state == "half closed":
@@ -704,7 +704,7 @@ async def test_data_received_raises_with_much_unsent(place, logged):
 @story
 async def test_data_received_raises_on_kept_data(place, logged):
     """So does one that was paused at first."""
-    protocol, peer = await place.connect(
+    protocol, _ = await place.connect(
         on_made=lambda it: it.transport.pauseProducing(),
         on_data=_raise(ValueError("a bug")),
         sent=b"hello",
@@ -945,7 +945,7 @@ async def _close(place: Place, way: str, protocol: Any, peer: socket.socket) -> 
 @pytest.mark.parametrize("way", ["peer", "reset", "lose", "abort", "abort at once", "lose at once"])
 @story
 async def test_nothing_is_left(place, way):
-    """A connection that has ended takes no memory, without waiting for the garbage collector."""
+    """A connection that has ended takes no memory any more."""
     actions = {
         "abort at once": lambda it: it.transport.abortConnection(),
         "lose at once": lambda it: it.transport.loseConnection(),
@@ -953,11 +953,10 @@ async def test_nothing_is_left(place, way):
     protocol, peer = await place.connect(on_made=actions.get(way, id))
     transport = weakref.ref(protocol.transport)
     await _close(place, way, protocol, peer)
-    await place.until(lambda: protocol.reason)
     left = weakref.ref(protocol)
-    place.protocols.clear()
-    protocol.transport = None
     del protocol
+    await place.until(lambda: place.protocols[0].reason)
+    place.protocols.pop().transport = None
     gc.collect()
     await place.turns()
     gc.collect()

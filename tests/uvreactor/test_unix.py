@@ -6,6 +6,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet import unix
@@ -91,7 +92,8 @@ async def test_direct(place, path):
     transport.setTcpNoDelay(True)
     assert transport.getTcpNoDelay() is False
     await place.turns()
-    assert type(transport.write.__self__).__module__.startswith("uvloop")
+    write: Any = transport.write
+    assert type(write.__self__).__module__.startswith("uvloop")
 
 
 @once_uv
