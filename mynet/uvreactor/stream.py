@@ -61,16 +61,12 @@ log = Logger()
 class Stream:
     """The transport of one TCP connection; for uvloop, the protocol of its transport.
 
-    For any protocol and producer it does what Twisted's own transports do, in Python: it looks up
-    `protocol.dataReceived` for each piece of data, calls it in the protocol's log context, joins
-    what is written in one turn, and pauses a producer that has written more than 64 KiB in it.
+    Like Twisted's own it looks up `protocol.dataReceived` for each piece of data, and calls it in
+    the protocol's log context. But a protocol with the class attribute `direct = True` promises
+    that its `dataReceived` stays what it is until `transport.protocol` is assigned again: then
+    that is what uvloop calls, with nothing in between.
 
-    One of the class attribute `direct = True` has none of that, and nothing in between:
-
-    - a protocol promises that its `dataReceived` stays what it is until `transport.protocol` is
-      assigned again: it is what uvloop calls;
-    - a push producer promises to let others have their turn by itself, and is paused only when the
-      kernel takes no more: `write` is uvloop's own.
+    Like Twisted's own it joins what is written in one turn of the loop, and sends it at its end.
     """
 
     __slots__ = (
@@ -103,11 +99,10 @@ class Stream:
     producerPaused = False
     _is_client = False
     _aborting = False
-    _full = False  # uvloop says that enough waits to be sent
+    bufferSize = HIGH_WATER
     _written = 0  # bytes that were written and had not been sent when last looked at
-    _flush_due = False  # _flush will be called in this turn or the next
-    _awaiting = False  # uvloop calls resume_writing once nothing waits any more
-    _buffer_size = HIGH_WATER
+    _flush_due = False  # flush will be called at the end of this turn
+    _notices_drains = False  # uvloop calls resume_writing whenever nothing waits any more
     _paused = False  # while uvloop has not taken over
     _switched = False  # data_received is not what it was when uvloop looked it up
     _unread: bytes | None = None  # what arrived nonetheless, if paused then
@@ -196,8 +191,7 @@ class Stream:
             self._keep_unread()
         elif self._switched:
             transport.set_protocol(self)
-        self._choose_write()
-        self._flush()
+        self.flush()
 
     def _use_no_delay(self) -> None:
         # uvloop has switched it on; Twisted's connections begin without.
@@ -216,7 +210,6 @@ class Stream:
         self._protocol = protocol
         if self._unread is None:
             self._receive_with(protocol.dataReceived if is_direct(protocol) else self._deliver)
-        self._choose_write()
 
     def _receive_with(self, receive: Callable[[bytes], None]) -> None:
         if receive != self.data_received:
@@ -227,12 +220,7 @@ class Stream:
                 self._switched = True
 
     def _deliver(self, data: bytes) -> None:
-        if self._flush_due:
-            callWithLogger(self, self._tell, self._protocol.dataReceived, data)
-        else:
-            self._flush_due = True
-            callWithLogger(self, self._tell, self._protocol.dataReceived, data)
-            self._flush()
+        callWithLogger(self, self._tell, self._protocol.dataReceived, data)
 
     def _tell(self, method: Callable[..., object], *arguments: object) -> None:
         """Call what is the protocol's or its producer's; an exception ends the connection."""
@@ -329,27 +317,13 @@ class Stream:
         if not self.TLS:
             self.write = write
 
-    def _choose_write(self) -> None:
-        """Write straight to uvloop for who is direct; gather what others write."""
-        if self._writeDisconnected or self._reason is not None:
-            return
-        producer = self.producer
-        direct = is_direct(self._protocol) and (
-            producer is None or (self.streamingProducer and is_direct(producer))
-        )
-        if direct and self._uv is not None:
-            self._hand_over()
-            self._set_write(self._uv.write)
-        else:
-            self._set_write(self._gather)
-
     def _gather(self, data: bytes) -> None:
         """Write, at the end of this turn, or when uvloop has taken over."""
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
         self._held.append(data)
         self._written += len(data)
-        if self._written > self._buffer_size:
+        if self._written > self.bufferSize:
             self._pause_producer()
         if not self._flush_due:
             self._flush_soon()
@@ -357,9 +331,9 @@ class Stream:
     def _flush_soon(self) -> None:
         if self._uv is not None and not self._flush_due:
             self._flush_due = True
-            self.reactor.loop.call_soon(self._flush)
+            self.reactor.flush_soon(self)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Send what was written, and see to what comes when all has been sent."""
         self._flush_due = False
         if self._uv is None or self._reason is not None:
@@ -368,11 +342,11 @@ class Stream:
         if self.disconnecting and not self._producer_waits:
             self._uv.close()  # which sends the rest before
         elif self._half_closing or self._producer_waits:
-            if self._written:
-                self._awaiting = True
-                self._uv.set_write_buffer_limits(0)
-            else:
+            if not self._written:
                 self._drained()
+            elif not self._notices_drains:
+                self._notices_drains = True
+                self._uv.set_write_buffer_limits(0)
 
     def _hand_over(self) -> None:
         """Give uvloop what was gathered."""
@@ -384,20 +358,10 @@ class Stream:
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Write them all, as one."""
         parts = list(iovec)
-        if not all(isinstance(part, bytes) for part in parts):
-            raise TypeError("Data must be bytes")
+        for part in parts:
+            if not isinstance(part, bytes):
+                raise TypeError("Data must be bytes")
         self.write(b"".join(parts))
-
-    @property
-    def bufferSize(self) -> int:
-        """How many bytes wait to be sent before a producer is paused."""
-        return self._buffer_size
-
-    @bufferSize.setter
-    def bufferSize(self, size: int) -> None:
-        self._buffer_size = size
-        if self._uv is not None:
-            self._uv.set_write_buffer_limits(size, 0)
 
     @property
     def writing(self) -> bool:
@@ -410,26 +374,15 @@ class Stream:
         return [b"?"] if self.writing else []
 
     def pause_writing(self) -> None:
-        """uvloop says that enough waits to be sent."""
-        self._full = True
-        if not self._awaiting:
-            self._pause_producer()
+        """uvloop could not send all of it, as we have seen for ourselves."""
 
     def _pause_producer(self) -> None:
         if self.producer is not None and self.streamingProducer and not self.producerPaused:
             self.producerPaused = True
             self._tell(self.producer.pauseProducing)
 
-    def _pause_if_full(self) -> None:
-        if self._full:
-            self._pause_producer()
-
     def resume_writing(self) -> None:
-        """uvloop says that all has been sent."""
-        self._full = False
-        if self._awaiting:
-            self._awaiting = False
-            self._uv.set_write_buffer_limits(self._buffer_size, 0)
+        """uvloop has sent all of it."""
         if not self._held:
             self._drained()
 
@@ -483,17 +436,13 @@ class Stream:
             return
         self.producer = producer
         self.streamingProducer = streaming
-        self._choose_write()
         if not streaming:
             producer.resumeProducing()
             self._flush_soon()
-        elif self._full:  # not at once, for which nobody is prepared
-            self.reactor.loop.call_soon(self._pause_if_full)
 
     def _unregister(self) -> None:
         self.producer = None
         self.producerPaused = False
-        self._choose_write()
         if self.disconnecting:
             self._flush_soon()
 
@@ -689,7 +638,7 @@ class _Beneath:
 
 
 def is_direct(protocol: object) -> bool:
-    """Whether a protocol, or a producer, wants nothing between it and uvloop."""
+    """Whether a protocol wants nothing between it and uvloop; see `Stream`."""
     return getattr(protocol, "direct", False)
 
 
