@@ -212,9 +212,7 @@ class HTTP1Connection(Connection):
                 return
         if self._server is None:
             self._learn_addresses()
-        request = Request(
-            self, method, target, version, framing.host, fields, body, path, query
-        )
+        request = Request(self, method, target, version, framing.host, fields, body, path, query)
         self._request = request
         self._context = context = factory.context.copy()
         try:
@@ -449,9 +447,7 @@ class HTTP1Connection(Connection):
             return
         method, version = request.method, request.version
         keep_alive = self._keep_alive and not self._must_close(response, request)
-        framed = frame_response(
-            response, method, version, keep_alive, self.factory.status_and_date
-        )
+        framed = frame_response(response, method, version, keep_alive, self.factory.status_and_date)
         self._status = response.status
         self._send_framed(framed, response, request)
 

@@ -93,7 +93,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     root_path: str = ""
     """What mounts have taken off the front of the path, as it was sent: put it before
     the paths of links. `path` and `raw_path` are what is left."""
-    path_params: dict[str, Any] = {}  # noqa: RUF012  (each Struct gets its own)
+    path_params: dict[str, Any] = {}
     """What a route's pattern took from the path."""
     finished: bool = False
     """Whether the exchange is over: the response sent, or the client gone."""

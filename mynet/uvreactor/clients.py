@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from twisted.internet import tcp, unix
@@ -31,7 +32,7 @@ class ClientStream(Stream):
         if connected:
             self.server.connectionLost(reason)
 
-    @property
+    @cached_property
     def logstr(self) -> str:
         return f"{self._protocol_name},client"
 
@@ -45,7 +46,14 @@ class UNIXClientStream(UNIXStream, ClientStream):
         return UNIXAddress(None)
 
 
-def _hand_over(client: Any, protocol: Any, kind: type[Stream]) -> None:
+def _protocol_of(client: Any) -> Any:
+    """What the factory makes for a client that is connected; None if it wants none."""
+    return client.connector.buildProtocol(client.getPeer())
+
+
+def _hand_over(
+    client: Any, protocol: Any, kind: type[ClientStream] | type[UNIXClientStream]
+) -> None:
     """Give the socket of a client that is connected to a Stream."""
     connector = client.connector
     client.connected = True  # for its connector's sake, should it time out after all
@@ -64,34 +72,35 @@ class TCPClient(tcp.Client):
     """Connects as Twisted does."""
 
     def _connectDone(self) -> None:
-        protocol = self.connector.buildProtocol(self.getPeer())
-        _hand_over(self, protocol, ClientStream)
+        _hand_over(self, _protocol_of(self), ClientStream)
 
 
 class TCPConnector(tcp.Connector):
     """What connectTCP returns."""
 
-    def _makeTransport(self) -> tcp.Client:
-        return TCPClient(self.host, self.port, self.bindAddress, self, self.reactor)
+    def _makeTransport(self) -> Any:
+        make: Any = TCPClient
+        return make(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
 class UNIXClient(unix.Client):
     """Connects as Twisted does; and stays the transport of a protocol that is not direct."""
 
     def _connectDone(self) -> None:
-        protocol = self.connector.buildProtocol(self.getPeer())
+        protocol = _protocol_of(self)
         if protocol is None or is_direct(protocol):
             _hand_over(self, protocol, UNIXClientStream)
         else:
             self.protocol = protocol
             self.connected = True
             self.logstr = f"{self._getLogPrefix(protocol)},client"
-            self.startReading()
+            self.reactor.addReader(self)
             protocol.makeConnection(self)
 
 
 class UNIXConnector(unix.Connector):
     """What connectUNIX returns."""
 
-    def _makeTransport(self) -> unix.Client:
-        return UNIXClient(self.address, self, self.reactor, self.checkPID)
+    def _makeTransport(self) -> Any:
+        make: Any = UNIXClient
+        return make(self.address, self, self.reactor, self.checkPID)

@@ -25,6 +25,8 @@ from mynet.uvreactor.clients import TCPConnector, UNIXConnector
 from mynet.uvreactor.stream import Stream, scoped, tcp_address
 from mynet.uvreactor.unix import unix_transport
 
+_twisted: Any = AsyncioSelectorReactor  # whose methods have no annotations
+
 
 class UVReactor(AsyncioSelectorReactor):
     """A reactor whose stream connections, over TCP and UNIX sockets, are libuv's own.
@@ -52,9 +54,8 @@ class UVReactor(AsyncioSelectorReactor):
         """Begin; notice children that exit, though uvloop takes the place of Twisted's waker."""
         super().startRunning(installSignalHandlers=installSignalHandlers)
         if installSignalHandlers:
-            signal.signal(
-                signal.SIGCHLD, lambda *_: self.callFromThread(process.reapAllProcesses)
-            )
+            call_in_loop: Any = self.callFromThread
+            signal.signal(signal.SIGCHLD, lambda *_: call_in_loop(process.reapAllProcesses))
 
     # IReactorProcess
 
@@ -64,7 +65,7 @@ class UVReactor(AsyncioSelectorReactor):
         For its own libuv takes SIGCHLD from us, and in the end resets it; so where the system has
         them, we watch a descriptor of the process.
         """
-        made = super().spawnProcess(*arguments, **named)
+        made = _twisted.spawnProcess(self, *arguments, **named)
         if made.pid is not None:
             try:
                 watched = os.pidfd_open(made.pid)
@@ -115,14 +116,13 @@ class UVReactor(AsyncioSelectorReactor):
         mode: int = 0o666,
         wantPID: bool = False,
     ) -> IListeningPort:
-        return _listen(
-            unix.Port(address, factory, backlog, mode, self, wantPID), unix_transport
-        )
+        return _listen(unix.Port(address, factory, backlog, mode, self, wantPID), unix_transport)
 
     def connectUNIX(
         self, address: Any, factory: Any, timeout: float = 30, checkPID: bool = False
     ) -> IConnector:
-        return _connect(UNIXConnector(address, factory, timeout, self, checkPID))
+        make: Any = UNIXConnector
+        return _connect(make(address, factory, timeout, self, checkPID))
 
     # IReactorSocket
 
@@ -173,19 +173,19 @@ class UVReactor(AsyncioSelectorReactor):
         if isinstance(reader, Stream):
             reader.resumeProducing()
         else:
-            super().addReader(reader)
+            _twisted.addReader(self, reader)
 
     def removeReader(self, reader: Any) -> None:
         if isinstance(reader, Stream):
             reader.pauseProducing()
         else:
-            super().removeReader(reader)
+            _twisted.removeReader(self, reader)
 
     def getReaders(self) -> list[Any]:
-        return [*(stream for stream in self.streams if stream.reading), *super().getReaders()]
+        return [*(stream for stream in self.streams if stream.reading), *_twisted.getReaders(self)]
 
     def getWriters(self) -> list[Any]:
-        return [*(stream for stream in self.streams if stream.writing), *super().getWriters()]
+        return [*(stream for stream in self.streams if stream.writing), *_twisted.getWriters(self)]
 
     def removeAll(self) -> list[Any]:
         """Of connections, too: those that read or write, as on any reactor."""
@@ -193,7 +193,7 @@ class UVReactor(AsyncioSelectorReactor):
         self.streams.clear()
         for stream in busy:
             stream.pauseProducing()
-        return [*busy, *super().removeAll()]
+        return [*busy, *_twisted.removeAll(self)]
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import (
-    IAddress,
     IConsumer,
     IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
@@ -73,6 +74,7 @@ class Stream:
         "__dict__",  # of what few have; made only when there is something in it
         "__weakref__",
         "_adopting",
+        "_flush_due",
         "_held",
         "_no_delay",
         "_protocol",
@@ -81,27 +83,26 @@ class Stream:
         "_socket",
         "_uv",
         "_where",
+        "_written",
         "client",
         "connected",
         "data_received",
         "disconnected",
         "disconnecting",
         "producer",
+        "producerPaused",
         "reactor",
         "server",
         "sessionno",
+        "streamingProducer",
         "write",
     )
 
     TLS = False
     """Whether startTLS has been called."""
-    streamingProducer = False
-    producerPaused = False
     _is_client = False
     _aborting = False
     bufferSize = HIGH_WATER
-    _written = 0  # bytes that were written and had not been sent when last looked at
-    _flush_due = False  # flush will be called at the end of this turn
     _notices_drains = False  # uvloop calls resume_writing whenever nothing waits any more
     _paused = False  # while uvloop has not taken over
     _switched = False  # data_received is not what it was when uvloop looked it up
@@ -134,6 +135,8 @@ class Stream:
         self._uv: Any = None
         self._protocol: Any = None
         self._held: list[bytes] = []
+        self._written = 0  # bytes that were written and had not been sent when last looked at
+        self._flush_due = False  # flush will be called at the end of this turn
         self._reason: Failure | None = None
         self._no_delay = False
         self.client = client
@@ -141,6 +144,8 @@ class Stream:
         self.sessionno = sessionno
         self.reactor = reactor
         self.producer: Any = None
+        self.streamingProducer = False
+        self.producerPaused = False
         self._where = skt.getsockname() if server is None else _port_number(server)
         self.connected = True
         self.disconnecting = False
@@ -174,13 +179,11 @@ class Stream:
     def _adopted(self, made: Any) -> None:
         """Let uvloop's coroutine end, which has nothing more to tell."""
         adopting, self._adopting = self._adopting, None
-        try:
+        with suppress(StopIteration, RuntimeError):  # the latter: it was closed meanwhile
             adopting.send(None)
-        except (StopIteration, RuntimeError):  # the latter: it was closed meanwhile
-            pass
 
     def connection_made(self, transport: Any) -> None:
-        """uvloop has taken over the socket."""
+        """The socket is uvloop's from now on."""
         self._uv = transport
         given_up = cast(Any, self._socket)._closed  # for another who has its descriptor
         if given_up or self.disconnected or self._reason is not None:
@@ -374,7 +377,7 @@ class Stream:
         return [b"?"] if self.writing else []
 
     def pause_writing(self) -> None:
-        """uvloop could not send all of it, as we have seen for ourselves."""
+        """Not all could be sent at once, as we have seen for ourselves."""
 
     def _pause_producer(self) -> None:
         if self.producer is not None and self.streamingProducer and not self.producerPaused:
@@ -382,7 +385,7 @@ class Stream:
             self._tell(self.producer.pauseProducing)
 
     def resume_writing(self) -> None:
-        """uvloop has sent all of it."""
+        """All has been sent."""
         if not self._held:
             self._drained()
 
@@ -457,10 +460,8 @@ class Stream:
         self._half_closing = False
         self._writeDisconnected = True
         self._set_write(_drop)
-        try:
+        with suppress(OSError):  # the other side has gone, as reading will tell
             self._socket.shutdown(socket.SHUT_WR)
-        except OSError:  # the other side has gone, as reading will tell
-            pass
         half_closeable = IHalfCloseableProtocol(self._protocol, None)
         if half_closeable is not None:
             self._tell(half_closeable.writeConnectionLost)
@@ -492,10 +493,8 @@ class Stream:
         if self.disconnected or self._aborting:
             return
         self._aborting = True
-        try:
+        with suppress(OSError):  # it is not of the kind that can, or closed
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        except OSError:  # not of the kind that can, or closed
-            pass
         self._cut(Failure(ConnectionAborted()))
 
     def _cut(self, reason: Failure) -> None:
@@ -506,7 +505,7 @@ class Stream:
             self._uv.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """uvloop has lost it, and closes the socket when this returns."""
+        """It is lost; uvloop closes the socket when this returns."""
         self._uv = None
         self._socket.detach()  # for Twisted's order: nobody can use it when its loss is told
         self._end(error)
@@ -554,7 +553,8 @@ class Stream:
         producer, streaming = self.producer, self.streamingProducer
         if producer is not None:
             self.unregisterProducer()
-        factory = TLSMemoryBIOFactory(contextFactory, self._is_client == normal, None)
+        # It wraps no factory, only a protocol.
+        factory = TLSMemoryBIOFactory(contextFactory, self._is_client == normal, cast(Any, None))
         tls = factory.protocol(factory, self._protocol, False)
         self.protocol = tls
         extra = cast(Any, self)
@@ -569,10 +569,10 @@ class Stream:
 
     # ITCPTransport, ISystemHandle, ILoggingContext
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> Any:
         return tcp_address(scoped(self._socket.getsockname()))
 
-    def getPeer(self) -> IAddress:
+    def getPeer(self) -> Any:
         return tcp_address(self.client)
 
     def getHandle(self) -> Any:
@@ -602,7 +602,11 @@ class Stream:
         """What getHandle returns without TLS."""
         return self._socket
 
-    @property
+    def logPrefix(self) -> str:
+        """Of the protocol that it was made for."""
+        return self.logstr
+
+    @cached_property
     def logstr(self) -> str:
         """What logPrefix returns."""
         return f"{self._protocol_name},{self.sessionno},{self.client[0]}"
@@ -613,9 +617,6 @@ class Stream:
         if ILoggingContext.providedBy(protocol):
             return str(protocol.logPrefix())
         return type(protocol).__name__
-
-    def logPrefix(self) -> str:
-        return self.logstr
 
 
 class _Beneath:

@@ -7,12 +7,13 @@ Twisted's own.
 
 from __future__ import annotations
 
+from functools import cached_property
 from socket import socket
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import unix
 from twisted.internet.address import UNIXAddress
-from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.interfaces import IProtocol
 
 from mynet.uvreactor.stream import Stream, is_direct
 
@@ -31,13 +32,13 @@ class UNIXStream(Stream):
     def _use_no_delay(self) -> None:
         """There is no such thing here."""
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> Any:
         return UNIXAddress(self._socket.getsockname() or None)
 
-    def getPeer(self) -> IAddress:
+    def getPeer(self) -> Any:
         return UNIXAddress(self.client or None)
 
-    @property
+    @cached_property
     def logstr(self) -> str:
         return f"{self._protocol_name},{self.sessionno},{self.client}"
 
