@@ -341,7 +341,6 @@ def test_without_uvloop(plugins, tmp_path):
     """Where uvloop is missing twistd says in a line what to install."""
     code = TWISTD.format("sys.modules['uvloop'] = None")
     run = run_python("-c", code, "--reactor=uv", "-n", "web", cwd=tmp_path, PYTHONPATH=plugins)
-    assert run.returncode == 1
     assert "Traceback" not in run.stdout + run.stderr
     assert "the uv reactor needs uvloop (pip install uvloop" in run.stdout + run.stderr
 

@@ -851,33 +851,32 @@ def caller_of(name: str) -> str:
     return f"{code.co_name} in {Path(code.co_filename).name}"
 
 
-@only_direct
 @story
-async def test_write_is_of_uvloop(place):
-    """A direct protocol that writes calls uvloop itself."""
-    protocol, _ = await place.connect()
-    assert writes_to_uvloop(protocol)
+async def test_writes_are_joined(place):
+    """What is written in one turn is sent as one, when that is over."""
+
+    def on_data(protocol: Recorder) -> None:
+        protocol.transport.write(b"a")
+        protocol.transport.writeSequence([b"b", b"c"])
+        with pytest.raises(BlockingIOError):
+            place.peers[0].recv(1)
+
+    protocol, peer = await place.connect(on_data=on_data)
+    peer.send(b"hello")
+    await place.until(lambda: protocol.received)
+    await place.turns()
+    assert peer.recv(100) == b"abc"
 
 
-def writes_to_uvloop(protocol: Recorder) -> bool:
-    assert protocol.transport is not None
-    write: Any = protocol.transport.write
-    return write.__name__ == "write" and type(write.__self__).__module__.startswith("uvloop")
-
-
-@only_direct
 @story
-async def test_producer_and_uvloop(place):
-    """So it does with a producer that is direct; one that is not is kept in bounds."""
-    direct = type("DirectProducer", (Producer,), {"direct": True})()
+async def test_writes_bytes(place):
+    """What is not bytes is refused where it is written."""
     protocol, _ = await place.connect()
-    protocol.transport.registerProducer(direct, True)
-    assert writes_to_uvloop(protocol)
-    protocol.transport.unregisterProducer()
-    protocol.transport.registerProducer(Producer(), True)
-    assert not writes_to_uvloop(protocol)
-    protocol.transport.unregisterProducer()
-    assert writes_to_uvloop(protocol)
+    for data in ("text", None, [b"x"]):
+        with pytest.raises(TypeError):
+            protocol.transport.write(data)
+    with pytest.raises(TypeError):
+        protocol.transport.writeSequence(["text"])
 
 
 # What it is told of itself
