@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet import tcp, unix
 from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
@@ -42,7 +43,7 @@ class UNIXClientStream(UNIXStream, ClientStream):
 
     __slots__ = ()
 
-    def getHost(self) -> Any:
+    def _find_host(self) -> IAddress:
         return UNIXAddress(None)
 
 

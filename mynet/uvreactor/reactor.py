@@ -19,6 +19,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.error import UnsupportedAddressFamily
 from twisted.internet.interfaces import IConnector, IListeningPort, IProtocolFactory
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
 from mynet.uvreactor.clients import TCPConnector, UNIXConnector
@@ -56,6 +57,15 @@ class UVReactor(AsyncioSelectorReactor):
         if installSignalHandlers:
             call_in_loop: Any = self.callFromThread
             signal.signal(signal.SIGCHLD, lambda *_: call_in_loop(process.reapAllProcesses))
+
+    # IReactorTime
+
+    def callLater(self, delay: Any, callable: Any, *arguments: Any, **named: Any) -> Any:
+        """As Twisted's, which asks for the next of all calls each time that one is added."""
+        call = PosixReactorBase.callLater(self, delay, callable, *arguments, **named)
+        if self._scheduledAt is None or self.loop.time() + delay < self._scheduledAt:
+            _twisted._reschedule(self)
+        return call
 
     # IReactorProcess
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import (
+    IAddress,
     IConsumer,
     IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
@@ -76,7 +77,9 @@ class Stream:
         "_adopting",
         "_flush_due",
         "_held",
+        "_host",
         "_no_delay",
+        "_peer",
         "_protocol",
         "_reason",
         "_send",
@@ -139,6 +142,8 @@ class Stream:
         self._flush_due = False  # flush will be called at the end of this turn
         self._reason: Failure | None = None
         self._no_delay = False
+        self._host: IAddress | None = None
+        self._peer: IAddress | None = None
         self.client = client
         self.server = server
         self.sessionno = sessionno
@@ -360,11 +365,11 @@ class Stream:
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Write them all, as one."""
-        parts = list(iovec)
-        for part in parts:
-            if not isinstance(part, bytes):
-                raise TypeError("Data must be bytes")
-        self.write(b"".join(parts))
+        try:
+            data = b"".join(iovec)
+        except TypeError:
+            raise TypeError("Data must be bytes") from None
+        self.write(data)
 
     @property
     def writing(self) -> bool:
@@ -570,9 +575,19 @@ class Stream:
     # ITCPTransport, ISystemHandle, ILoggingContext
 
     def getHost(self) -> Any:
-        return tcp_address(scoped(self._socket.getsockname()))
+        if self._host is None:
+            self._host = self._find_host()
+        return self._host
 
     def getPeer(self) -> Any:
+        if self._peer is None:
+            self._peer = self._find_peer()
+        return self._peer
+
+    def _find_host(self) -> IAddress:
+        return tcp_address(scoped(self._socket.getsockname()))
+
+    def _find_peer(self) -> IAddress:
         return tcp_address(self.client)
 
     def getHandle(self) -> Any:

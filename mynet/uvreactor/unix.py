@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import unix
 from twisted.internet.address import UNIXAddress
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IAddress, IProtocol
 
 from mynet.uvreactor.stream import Stream, is_direct
 
@@ -32,10 +32,10 @@ class UNIXStream(Stream):
     def _use_no_delay(self) -> None:
         """There is no such thing here."""
 
-    def getHost(self) -> Any:
+    def _find_host(self) -> IAddress:
         return UNIXAddress(self._socket.getsockname() or None)
 
-    def getPeer(self) -> Any:
+    def _find_peer(self) -> IAddress:
         return UNIXAddress(self.client or None)
 
     @cached_property
