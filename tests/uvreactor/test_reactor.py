@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import resource
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import uvloop
@@ -23,7 +29,7 @@ from zope.interface.verify import verifyObject
 
 from mynet.uvreactor import UVReactor
 from tests.child import PACKAGE, run_python
-from tests.uvreactor.stories import MUCH, once_uv, only_uv, story
+from tests.uvreactor.stories import MUCH, TIMEOUT, once_uv, only_uv, story
 
 INTERFACES = [
     interfaces.IReactorCore,
@@ -335,6 +341,39 @@ def test_twistd(plugins, tmp_path):
     run = run_python("-c", TWISTD.format("0"), "--help-reactors", cwd=tmp_path, PYTHONPATH=plugins)
     assert run.returncode == 0
     assert any(line.split()[:1] == ["uv"] for line in run.stdout.splitlines())
+
+
+def test_server_of_twisted(plugins, tmp_path):
+    """A server that knows nothing of mynet runs on it: Twisted's own, with the client of Python."""
+    (tmp_path / "hello.txt").write_bytes(MUCH)
+    command = ["-n", "--reactor=uv", "web", "--listen=tcp:0:interface=127.0.0.1", "--path=."]
+    with subprocess.Popen(
+        [sys.executable, "-c", TWISTD.format("0"), *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": plugins, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        deadline = Timer(TIMEOUT, server.kill)
+        deadline.start()
+        assert server.stdout is not None
+        log = ""
+        for line in server.stdout:
+            log += line
+            if found := re.search(r"Site starting on (\d+)", line):
+                break
+        else:
+            pytest.fail(log)
+        with urlopen(f"http://127.0.0.1:{found[1]}/hello.txt", timeout=TIMEOUT) as response:
+            assert response.read() == MUCH
+        server.terminate()
+        log += server.stdout.read()
+        assert server.wait() == -signal.SIGTERM  # as twistd ends by a signal
+        deadline.cancel()
+    assert "reactor class: mynet.uvreactor.reactor.UVReactor" in log
+    assert "Traceback" not in log
 
 
 def test_without_uvloop(plugins, tmp_path):
