@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ftplib import FTP
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -343,37 +344,68 @@ def test_twistd(plugins, tmp_path):
     assert any(line.split()[:1] == ["uv"] for line in run.stdout.splitlines())
 
 
-def test_server_of_twisted(plugins, tmp_path):
-    """A server that knows nothing of mynet runs on it: Twisted's own, with the client of Python."""
-    (tmp_path / "hello.txt").write_bytes(MUCH)
-    command = ["-n", "--reactor=uv", "web", "--listen=tcp:0:interface=127.0.0.1", "--path=."]
-    with subprocess.Popen(
-        [sys.executable, "-c", TWISTD.format("0"), *command],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": plugins, "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as server:
-        deadline = Timer(TIMEOUT, server.kill)
-        deadline.start()
-        assert server.stdout is not None
-        log = ""
-        for line in server.stdout:
-            log += line
-            if found := re.search(r"Site starting on (\d+)", line):
-                break
-        else:
-            pytest.fail(log)
-        with urlopen(f"http://127.0.0.1:{found[1]}/hello.txt", timeout=TIMEOUT) as response:
-            assert response.read() == MUCH
-        server.terminate()
-        log += server.stdout.read()
-        assert server.wait() == -signal.SIGTERM  # as twistd ends by a signal
-        deadline.cancel()
-    assert "reactor class: mynet.uvreactor.reactor.UVReactor" in log
-    assert "Traceback" not in log
+@pytest.fixture
+def twistd(plugins, tmp_path):
+    """Run a server of Twisted's on it, and tell its port; it has a large file."""
+    (tmp_path / "large").write_bytes(MUCH)
+
+    @contextmanager
+    def running(*options: str) -> Iterator[int]:
+        command = [sys.executable, "-c", TWISTD.format("0"), "-n", "--reactor=uv", *options]
+        with subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": plugins, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as server:
+            deadline = Timer(TIMEOUT, server.kill)
+            deadline.start()
+            try:
+                assert server.stdout is not None
+                log = ""
+                while not (found := re.search(r"(?:Site|Factory) starting on (\d+)", log)):
+                    line = server.stdout.readline()
+                    assert line, log
+                    log += line
+                yield int(found[1])
+                server.terminate()
+                log += server.stdout.read()
+            finally:
+                deadline.cancel()
+                server.kill()
+        assert server.returncode == -signal.SIGTERM  # as twistd ends by a signal
+        assert "reactor class: mynet.uvreactor.reactor.UVReactor" in log
+        assert "Traceback" not in log
+
+    return running
+
+
+def test_web_of_twisted(twistd):
+    """Servers that know nothing of mynet run on it, such as Twisted's for the web."""
+    with (
+        twistd("web", "--listen=tcp:0:interface=127.0.0.1", "--path=.") as port,
+        urlopen(f"http://127.0.0.1:{port}/large", timeout=TIMEOUT) as response,
+    ):
+        assert response.read() == MUCH
+
+
+def test_ftp_of_twisted(twistd):
+    """So do those that listen and connect while they run, such as Twisted's for FTP."""
+    received: list[bytes] = []
+    with (
+        twistd("ftp", "--port=0", "--root=.") as port,
+        FTP(timeout=TIMEOUT) as client,
+    ):
+        client.connect("127.0.0.1", port)
+        client.login()
+        for is_passive in (True, False):
+            received.clear()
+            client.set_pasv(is_passive)
+            client.retrbinary("RETR large", received.append)
+            assert b"".join(received) == MUCH
 
 
 def test_without_uvloop(plugins, tmp_path):
