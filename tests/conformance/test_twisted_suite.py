@@ -100,6 +100,7 @@ def test_second_chance(monkeypatch):
 
 def test_runs():
     """A suite is run, and tells of each of its tests."""
+    pytest.importorskip("uvloop")
     name = "twisted.internet.test.test_abstract"
     assert set(twisted_suite.run("reactor", "uv", [name]).values()) == {"success"}
 

@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
 import twisted.internet
-from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mynet.uvreactor import UVReactor
 from tests.integration.certificates import Certificates
 from tests.uvreactor.stories import Direct, Place, Recorder, unbuilt
 
 HERE = Path(__file__).parent
+
+if sys.platform != "linux":  # there is no epoll to compare it with, nor uvloop everywhere
+    collect_ignore_glob = ["test_*.py"]
 
 KINDS = ["uv", "uv-direct", "epoll"]
 """Of places: mynet's reactor with ordinary protocols and direct ones, and Twisted's own reactor."""
@@ -71,6 +72,8 @@ def opened_once() -> None:
     """What the first reactor of a process, and its first port, open for all."""
     from twisted.internet import reactor as outer
 
+    from mynet.uvreactor import UVReactor
+
     pytest_twisted.blockon(deferLater(outer, 0))
     running = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
@@ -87,6 +90,10 @@ def place(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, opened_once: None
 ) -> Iterator[Place]:
     """A reactor that is the test's own; all that it opens is closed when the test has ended."""
+    from twisted.internet.epollreactor import EPollReactor
+
+    from mynet.uvreactor import UVReactor
+
     gc.collect()
     files = open_files()
     running = asyncio._get_running_loop()
