@@ -458,6 +458,8 @@ class Stream:
 
     def loseWriteConnection(self) -> None:
         """Send what was written, and that no more will come."""
+        if self._writeDisconnected or not self.connected:
+            return
         self._half_closing = True
         self._flush_soon()
 

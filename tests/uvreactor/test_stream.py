@@ -244,6 +244,24 @@ async def test_we_end_at_once(place):
     await place.until(lambda: protocol.received == b"thanks")
 
 
+@only_uv  # Twisted's own cuts the connection off, or raises
+@story
+async def test_we_end_again(place):
+    """Who says twice that it sends no more, or too late, is not heard."""
+    protocol, peer = await place.connect(half_closeable(place.kind))
+    protocol.transport.loseWriteConnection()
+    assert await place.rest(peer) == b""
+    protocol.transport.loseWriteConnection()
+    await place.turns()
+    peer.send(b"hello")
+    await place.until(lambda: protocol.received == b"hello")
+    protocol.transport.loseConnection()
+    await place.until(lambda: protocol.reason)
+    protocol.transport.loseWriteConnection()
+    await place.turns()
+    assert protocol.told == ["made", "write lost", "lost"]
+
+
 @story
 async def test_lose_connection_sends_all(place):
     """What was written is sent before the connection is closed, however much it is."""
