@@ -259,6 +259,7 @@ uvreactor.install()
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
 
 class Child(ProcessProtocol):
     def __init__(self):
@@ -308,6 +309,24 @@ def test_processes(order):
     names = {"a": "asyncio", "t": "twisted"}
     expected = "".join(f"{names[who]} {n}\n" for n, who in enumerate(order))
     assert (run.stdout, run.stderr) == (expected, "")
+
+
+WAITING = """
+    child = Child()
+    script = "import sys; sys.stdin.read(); raise SystemExit(7)"
+    process = reactor.spawnProcess(child, sys.executable, [sys.executable, "-c", script], env=None)
+    await Deferred.fromFuture(asyncio.ensure_future(of_asyncio(0)))
+    for _ in range(20):
+        await deferLater(reactor, 0)
+    process.closeStdin()
+    print("twisted", await child.ended)
+"""
+
+
+def test_process_that_outlives_another():
+    """Twisted notices the end of a process though one of asyncio's began and ended meanwhile."""
+    run = run_python("-W", "error", "-c", PROCESSES.replace("ORDER", WAITING.strip()))
+    assert (run.stdout, run.stderr) == ("asyncio 0\ntwisted 7\n", "")
 
 
 def test_install():
