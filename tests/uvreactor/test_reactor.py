@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import resource
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ftplib import FTP
 from pathlib import Path
 from threading import Timer
@@ -22,7 +20,6 @@ from urllib.request import urlopen
 import pytest
 import uvloop
 from twisted.internet import interfaces
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost, UnsupportedAddressFamily
 from twisted.internet.threads import deferToThread
@@ -52,79 +49,7 @@ def test_interfaces(place, interface):
     assert verifyObject(interface, place.reactor)
 
 
-# Too many connections
-
-
-@story
-async def test_no_files_left(place):
-    """When no more files can be opened, clients are turned away, and the reactor rests."""
-    port = place.listen(on_data=lambda it: it.transport.write(it.received))
-    crowd = [place.peer(port) for _ in range(20)]
-    tries: list[int] = []
-    do_read = port.doRead
-
-    def counted() -> Any:
-        tries.append(1)
-        return do_read()
-
-    port.doRead = counted
-    with no_files_left():
-        with pytest.raises(OSError, match="Too many open files"):
-            os.open(os.devnull, os.O_RDONLY)
-        for peer in crowd:
-            with suppress(ConnectionResetError):
-                assert await place.rest(peer) == b""
-        assert place.protocols == []
-        tries.clear()
-        await place.turns()
-        assert tries == []
-    peer = place.peer(port)
-    peer.send(b"hello")
-    assert await place.read(peer, 5) == b"hello"
-
-
-@contextmanager
-def no_files_left() -> Iterator[None]:
-    """This process has opened as many files as it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(map(int, os.listdir("/proc/self/fd")))
-    opened = [os.open(os.devnull, os.O_RDONLY)]
-    while opened[-1] < highest:
-        opened.append(os.open(os.devnull, os.O_RDONLY))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (opened[-1] + 1, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    for descriptor in opened:
-        os.close(descriptor)
-
-
 # What others have opened
-
-
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
-@story
-async def test_adopt_port(place, family):
-    """A socket that listens already is served; its owner may close it."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket(family) as listening:
-        path = str(Path(folder) / "socket")
-        local = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}.get(family, path)
-        listening.bind(local)
-        listening.listen()
-        listening.setblocking(False)
-        factory = place.factory(on_data=lambda it: it.transport.write(it.received))
-        port = place.reactor.adoptStreamPort(listening.fileno(), family, factory)
-        address = listening.getsockname()
-        listening.close()
-        peer = socket.socket(family)
-        place.peers.append(peer)
-        peer.connect(address)
-        peer.setblocking(False)
-        peer.send(MUCH[:10])
-        assert await place.read(peer, 10) == MUCH[:10]
-        kinds = {socket.AF_INET: IPv4Address, socket.AF_INET6: IPv6Address}
-        assert type(port.getHost()) is kinds.get(family, UNIXAddress)
-        assert port.getHost() == place.protocols[0].transport.getHost()
-        await port.stopListening()
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])

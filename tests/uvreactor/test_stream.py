@@ -306,21 +306,6 @@ async def test_lose_connection_hears_no_more(place):
     assert (protocol.told, protocol.lost_by) == (["made", "lost"], ConnectionDone)
 
 
-@story
-async def test_port_closes(place):
-    """Connections live on when the port that accepted them has been closed."""
-    port = place.listen(on_data=lambda it: it.transport.write(it.received))
-    peer = place.peer(port)
-    await place.until(lambda: place.protocols)
-    await port.stopListening()
-    await place.turns()
-    peer.send(b"hello")
-    assert await place.read(peer, 5) == b"hello"
-    peer.close()
-    await place.until(lambda: place.protocols[0].reason)
-    assert place.protocols[0].lost_by is ConnectionDone
-
-
 @pytest.mark.parametrize("state", ["open", "paused", "writing", "closing", "half closed"])
 @story
 async def test_stop(place, state):
