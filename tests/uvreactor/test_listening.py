@@ -43,6 +43,7 @@ async def test_accepts(place, host, family):
             assert other.getpeername() == handle.getpeername()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # by old versions of Twisted
 @story
 async def test_address_in_use(place):
     """Where another listens already it says so at once."""
