@@ -19,7 +19,10 @@ ORDER = """
     mynet.http.incoming mynet.http.shared mynet.http.connection mynet.http.http1
     mynet.http.factory mynet.http
     mynet.routing mynet.debug mynet.responding mynet.app mynet
-    mynet.testing mynet.demo mynet.daemon mynet.__main__
+    mynet.testing mynet.demo
+    mynet.uvreactor.stream mynet.uvreactor.unix mynet.uvreactor.clients
+    mynet.uvreactor.listening mynet.uvreactor.reactor mynet.uvreactor
+    mynet.daemon mynet.__main__
 """.split()
 """Each may import what stands before it. A package whose modules are not named is one part."""
 

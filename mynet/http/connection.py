@@ -16,9 +16,11 @@ from math import inf
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IPushProducer, ITransport, IUNIXTransport
+from twisted.internet.interfaces import IAddress, IPushProducer, ITransport
 from twisted.internet.task import deferLater
+from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
 from mynet.http.limits import KIB
@@ -119,7 +121,8 @@ class Connection(ABC):
 
     def _learn_addresses(self) -> None:
         """Ask the transport, which may have learnt from the first bytes (HAProxy's protocol)."""
-        self.client = self.transport.getPeer()
+        if self.client is None or isinstance(self.transport, ProtocolWrapper):
+            self.client = self.transport.getPeer()
         self._server = self.transport.getHost()
 
     @property
@@ -289,10 +292,10 @@ class Connection(ABC):
 
     def _set_no_delay(self) -> None:
         """No small write waits until the client has confirmed the one before (Nagle, RFC 896)."""
-        transport = self.transport
-        if hasattr(transport, "setTcpNoDelay") and not IUNIXTransport.providedBy(transport):
+        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None and not isinstance(self.client, UNIXAddress):
             with suppress(OSError):  # the client may have gone
-                transport.setTcpNoDelay(True)
+                set_no_delay(True)
 
     def connectionMade(self) -> None:
         if type(self.transport) is tcp.Server and not self._tls:

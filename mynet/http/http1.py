@@ -120,7 +120,7 @@ class HTTP1Connection(Connection):
             self._buffer += data
             self._advance()
             return
-        head = self._last_head
+        head = self._last_head or factory.reader.latest
         if head is None or head[7] != data:  # clients do repeat a request to the letter
             try:
                 head = factory.reader.read(data, head) if data.endswith(END) else None
@@ -160,7 +160,7 @@ class HTTP1Connection(Connection):
         reader = self.factory.reader
         try:
             head_bytes, end = reader.take_head(data, self._searched) if data else (b"", 0)
-            head = reader.read(head_bytes, self._last_head) if end else None
+            head = reader.read(head_bytes, self._last_head or reader.latest) if end else None
         except HTTPError as error:
             self._refuse(error)
             return False
@@ -452,7 +452,7 @@ class HTTP1Connection(Connection):
         self._send_framed(framed, response, request)
 
     def _send_plain(self, response: Response, request: Request) -> bool:
-        """Send a response as most are: bytes and a Content-Type, and the connection goes on.
+        """Send a response as most are: bytes and a Content-Type, in one piece.
 
         Any other is left to `_send_response`: it returns False. It does in one go what `_write`
         and `_finish` do in theirs, and asks for no more than it needs.
@@ -463,7 +463,6 @@ class HTTP1Connection(Connection):
             or response._trailers is not None
             or not isinstance(body, bytes)
             or len(body) > PIECE
-            or not self._keep_alive
             or self._incoming is not None
             or request.version != "1.1"
             or request.method == "HEAD"
@@ -471,11 +470,12 @@ class HTTP1Connection(Connection):
             return False
         factory = self.factory
         status = response.status
-        template = factory.templates.get((status, response._content_type))
+        keep_alive = self._keep_alive and not factory.draining
+        template = factory.templates.get((status, response._content_type, keep_alive))
         if template is None:
-            if status < 200 or status in BODILESS or factory.draining:
+            if status < 200 or status in BODILESS:
                 return False
-            template = factory.plain_template(status, response._content_type)
+            template = factory.plain_template(status, response._content_type, keep_alive)
         data = template % (len(body), body)
         self._request = None
         if self._corked is None and self._send_now is None:
@@ -489,6 +489,9 @@ class HTTP1Connection(Connection):
         request.finish()
         if self._gone:
             self._gone.clear()
+        if not keep_alive:
+            self._end()
+            return True
         self._read_deadline = factory.next_sweep + factory.limits.idle_timeout
         if self._buffer or self._reading_paused or self._half_closed:
             self._advance()

@@ -128,11 +128,13 @@ def _produced_length(body: object) -> int | None:
     return length
 
 
-def plain_template(prefix: bytes, content_type: str | None) -> bytes:
+def plain_template(prefix: bytes, content_type: str | None, keep_alive: bool) -> bytes:
     """What becomes a whole response by `% (length, body)`, where nothing is out of the ordinary.
 
-    Nothing is when the client speaks 1.1, the connection goes on, and the response has a
-    body in bytes, of `PIECE` at most, and no fields but its Content-Type.
+    Nothing is when the client speaks 1.1, and the response has a body in bytes, of `PIECE` at
+    most, and no fields but its Content-Type.
     """
-    line = b"" if content_type is None else content_type_line(content_type)
-    return (prefix + line).replace(b"%", b"%%") + b"Content-Length: %d\r\n\r\n%b"
+    lines = prefix if content_type is None else prefix + content_type_line(content_type)
+    if not keep_alive:
+        lines += CLOSE_LINE
+    return lines.replace(b"%", b"%%") + b"Content-Length: %d\r\n\r\n%b"

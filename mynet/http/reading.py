@@ -85,6 +85,8 @@ class HeadReader:
     """Reads request heads, of any number of connections in turn."""
 
     def __init__(self, limits: Limits) -> None:
+        self.latest: Head | None = None
+        """What was judged last, on any connection: `last` for one that has none of its own."""
         self._limits = limits
         self._unfinished: list[None] = []
         self._feed = self._parser()
@@ -131,7 +133,9 @@ class HeadReader:
         if target[:1] != b"/":  # not in origin form
             framing = framing._replace(host=_host_of(method, target, framing.host))
         self._validate(data, framing)
-        return method, target, version, framing, fields, *split_target(target), data
+        path, query = split_target(target)
+        self.latest = method, target, version, framing, fields, path, query, data
+        return self.latest
 
     def _repeats(self, data: bytes, target: bytes, last: Head) -> bool:
         """Whether a head whose fields are those of the last one is valid too."""

@@ -124,7 +124,7 @@ class Shared:
         self._clock = reactor
         self._per_address: Counter[str] = Counter()
         self._prefixes: dict[int, bytes] = {}
-        self.templates: dict[tuple[int, str | None], bytes] = {}
+        self.templates: dict[tuple[int, str | None, bool], bytes] = {}
         """What `plain_template` has made this second."""
         self._date = b""
         self._sweeping: IDelayedCall | None = None
@@ -156,7 +156,6 @@ class Shared:
             deadline holds.
         """
         self.draining = True
-        self.templates.clear()  # none of them says that the connection ends
         for connection in tuple(self.connections):
             connection.drain()
         if not self.connections:
@@ -222,12 +221,12 @@ class Shared:
             except Exception:
                 log.failure("the access log failed")
 
-    def plain_template(self, status: int, content_type: str | None) -> bytes:
+    def plain_template(self, status: int, content_type: str | None, keep_alive: bool) -> bytes:
         """See `mynet.http.outgoing.plain_template`."""
         if len(self.templates) >= TEMPLATES:
             self.templates.clear()
-        template = plain_template(self.status_and_date(status), content_type)
-        self.templates[status, content_type] = template
+        template = plain_template(self.status_and_date(status), content_type, keep_alive)
+        self.templates[status, content_type, keep_alive] = template
         return template
 
     def status_and_date(self, status: int) -> bytes:

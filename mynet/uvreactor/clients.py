@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from twisted.internet import tcp, unix
@@ -33,9 +32,9 @@ class ClientStream(Stream):
         if connected:
             self.server.connectionLost(reason)
 
-    @cached_property
-    def logstr(self) -> str:
-        return f"{self._protocol_name},client"
+    @property
+    def _log_suffix(self) -> str:
+        return "client"
 
 
 class UNIXClientStream(UNIXStream, ClientStream):

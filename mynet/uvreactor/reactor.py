@@ -14,7 +14,7 @@ import socket
 from typing import Any
 
 import uvloop
-from twisted.internet import process, tcp, unix
+from twisted.internet import process, unix
 from twisted.internet.address import UNIXAddress
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.error import UnsupportedAddressFamily
@@ -23,6 +23,7 @@ from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
 from mynet.uvreactor.clients import TCPConnector, UNIXConnector
+from mynet.uvreactor.listening import TCPPort
 from mynet.uvreactor.stream import Stream, scoped, tcp_address
 from mynet.uvreactor.unix import unix_transport
 
@@ -109,7 +110,7 @@ class UVReactor(AsyncioSelectorReactor):
     def listenTCP(
         self, port: Any, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
-        return _listen(tcp.Port(port, factory, backlog, interface, self), Stream)
+        return _listen(TCPPort(port, factory, backlog, interface, self), Stream)
 
     def connectTCP(
         self, host: str, port: int, factory: Any, timeout: float = 30.0, bindAddress: Any = None
@@ -144,7 +145,7 @@ class UVReactor(AsyncioSelectorReactor):
         if addressFamily == socket.AF_UNIX:
             port = unix.Port._fromListeningDescriptor(self, fileDescriptor, factory)
             return _listen(port, unix_transport)
-        port = tcp.Port._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)
+        port = TCPPort.adopt(self, fileDescriptor, addressFamily, factory)
         return _listen(port, Stream)
 
     def adoptStreamConnection(

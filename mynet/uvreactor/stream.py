@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import socket
 import struct
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionAborted
@@ -39,16 +40,27 @@ from twisted.python.failure import Failure
 from twisted.python.log import callWithLogger
 from zope.interface import directlyProvides, implementer
 
-if TYPE_CHECKING:
-    from mynet.uvreactor.reactor import UVReactor
-
 HIGH_WATER = 2**16
 """How many bytes wait to be sent before a producer is paused: Twisted's own measure."""
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing the socket resets the connection."""
 
+DONE = Failure(CONNECTION_DONE)
+LOST = Failure(CONNECTION_LOST)
+
 log = Logger()
+
+
+class Home(Protocol):
+    """What a Stream asks of its reactor."""
+
+    loop: AbstractEventLoop
+    streams: set[Stream]
+    """All whose connection is not over."""
+
+    def flush_soon(self, stream: Stream) -> None:
+        """Call `stream.flush()` at the end of this turn."""
 
 
 @implementer(
@@ -122,7 +134,7 @@ class Stream:
         client: Any,
         server: Any,
         sessionno: int,
-        reactor: UVReactor,
+        reactor: Home,
     ) -> None:
         """What a Twisted Port calls; then it makes the protocol's connection.
 
@@ -263,7 +275,7 @@ class Stream:
     def _tell_ended(self) -> None:
         half_closeable = IHalfCloseableProtocol(self._protocol, None)
         if half_closeable is None:
-            self._cut(Failure(CONNECTION_DONE))
+            self._cut(DONE)
         else:
             self._tell(half_closeable.readConnectionLost)
 
@@ -626,14 +638,14 @@ class Stream:
     @cached_property
     def logstr(self) -> str:
         """What logPrefix returns."""
-        return f"{self._protocol_name},{self.sessionno},{self.client[0]}"
+        protocol = self._protocol
+        named = ILoggingContext.providedBy(protocol)
+        name = protocol.logPrefix() if named else type(protocol).__name__
+        return f"{name},{self._log_suffix}"
 
     @property
-    def _protocol_name(self) -> str:
-        protocol = self._protocol
-        if ILoggingContext.providedBy(protocol):
-            return str(protocol.logPrefix())
-        return type(protocol).__name__
+    def _log_suffix(self) -> str:
+        return f"{self.sessionno},{self.client[0]}"
 
 
 class _Beneath:
@@ -686,8 +698,8 @@ def _drop(data: bytes) -> None:
 def _reason(error: Exception | None) -> Failure:
     """What Twisted would say of why a connection was lost."""
     if error is None:
-        return Failure(CONNECTION_DONE)
+        return DONE
     # An error of the network has come from uvloop as it is; one of a protocol was raised.
     if isinstance(error, OSError) and error.__traceback__ is None:
-        return Failure(CONNECTION_LOST)
+        return LOST
     return Failure(error)

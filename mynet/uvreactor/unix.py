@@ -7,18 +7,14 @@ Twisted's own.
 
 from __future__ import annotations
 
-from functools import cached_property
 from socket import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet import unix
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress, IProtocol
 
-from mynet.uvreactor.stream import Stream, is_direct
-
-if TYPE_CHECKING:
-    from mynet.uvreactor.reactor import UVReactor
+from mynet.uvreactor.stream import Home, Stream, is_direct
 
 
 class UNIXStream(Stream):
@@ -38,9 +34,9 @@ class UNIXStream(Stream):
     def _find_peer(self) -> IAddress:
         return UNIXAddress(self.client or None)
 
-    @cached_property
-    def logstr(self) -> str:
-        return f"{self._protocol_name},{self.sessionno},{self.client}"
+    @property
+    def _log_suffix(self) -> str:
+        return f"{self.sessionno},{self.client}"
 
     def getTcpNoDelay(self) -> bool:
         return False
@@ -50,7 +46,7 @@ class UNIXStream(Stream):
 
 
 def unix_transport(
-    skt: socket, protocol: IProtocol, client: Any, server: Any, sessionno: int, reactor: UVReactor
+    skt: socket, protocol: IProtocol, client: Any, server: Any, sessionno: int, reactor: Home
 ) -> UNIXStream | unix.Server:
     """The transport of an accepted connection; what a Twisted Port calls."""
     if is_direct(protocol):

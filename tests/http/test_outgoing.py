@@ -135,11 +135,12 @@ def test_trailers_need_chunks():
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "a/b; c=%s%d%%"])
 @pytest.mark.parametrize("body", [b"", b"hello", b"%d%b%%"])
-def test_template(content_type, body):
+@pytest.mark.parametrize("keep_alive", [True, False])
+def test_template(content_type, body, keep_alive):
     """A response that is out of nothing ordinary is the same by its template."""
-    outgoing = framed(Response(body, content_type=content_type))
+    outgoing = framed(Response(body, content_type=content_type), keep_alive=keep_alive)
     assert outgoing.body is not None
-    template = plain_template(status_line(200), content_type)
+    template = plain_template(status_line(200), content_type, keep_alive)
     assert sorted((template % (len(body), body)).split(b"\r\n")) == sorted(
         (outgoing.head + outgoing.body).split(b"\r\n")
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IProtocolFactory,
     IProtocolNegotiationFactory,
     ISSLTransport,
-    ITCPTransport,
-    IUNIXTransport,
 )
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
@@ -79,8 +78,10 @@ def test_small_pieces(is_unix):
     """
     clock = Clock()
     transport = TCPTransport(clock)
-    alsoProvides(transport, IUNIXTransport if is_unix else ITCPTransport)
-    connect(HTTPFactory(hello, reactor=clock), transport)
+    client = UNIXAddress(b"/run/client") if is_unix else CLIENT
+    connection = HTTPFactory(hello, reactor=clock).buildProtocol(client)
+    assert connection is not None
+    connection.makeConnection(transport)
     assert transport.no_delay != is_unix
 
 
