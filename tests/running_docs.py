@@ -1,8 +1,8 @@
 """Runs one Python block of the documentation, for tests/test_docs.py: `running_docs.py FILE`.
 
-A block that starts the reactor has it started, and stopped as soon as it runs. TCP ports
-are free ones instead of those named, so that blocks are not in each other's way. What goes
-wrong without an exception, as in a Deferred that nobody looks at, is an error too.
+A block that starts the reactor, whichever it installs, has it started, and stopped as soon as
+it runs. TCP ports are free ones instead of those named, so that blocks are not in each other's
+way. What goes wrong without an exception, as in a Deferred that nobody looks at, is an error too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
+import twisted.internet.main
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
@@ -26,8 +26,14 @@ def main(file: str) -> int:
     """
     errors = Errors()
     globalLogPublisher.addObserver(errors)
-    on_free_ports(reactor)
-    reactor.callWhenRunning(reactor.callLater, 0, reactor.stop)
+    install = twisted.internet.main.installReactor
+
+    def install_and_prepare(reactor: Any) -> None:
+        install(reactor)
+        on_free_ports(reactor)
+        reactor.callWhenRunning(reactor.callLater, 0, reactor.stop)
+
+    twisted.internet.main.installReactor = install_and_prepare
     sys.path.insert(0, str(Path(file).resolve().parent))
     try:
         runpy.run_path(file, run_name="__main__")

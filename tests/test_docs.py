@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shlex
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -21,7 +23,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.child import run_python
+from tests.child import PACKAGE, run_python
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -97,12 +99,31 @@ def commands_of(block: Block) -> Iterator[str]:
 
 
 def check_twistd(words: list[str], folder: Path) -> None:
-    """Twistd knows its own options, and mynet those behind its name."""
+    """Twistd knows its own options, and mynet, or another, those behind its name."""
+    if "mynet" not in words:
+        check_options("twisted.scripts.twistd", "ServerOptions", words, folder)
+        return
     place = words.index("mynet")
     code = "from twisted.scripts.twistd import ServerOptions as O; O().parseOptions()"
     run = run_python("-c", code, *words[:place], "--help", cwd=folder)
     assert run.returncode == 0, run.stdout + run.stderr
     check_mynet(words[place + 1 :], folder)
+
+
+def check_trial(words: list[str], folder: Path) -> None:
+    """Trial knows its options."""
+    check_options("twisted.scripts.trial", "Options", words, folder)
+
+
+def check_options(module: str, options: str, words: list[str], folder: Path) -> None:
+    """These options, which may name a reactor, are taken."""
+    plugins = folder / "twisted" / "plugins"
+    plugins.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "twisted_plugins" / "mynet_plugin.py", plugins)
+    path = os.pathsep.join([str(PACKAGE.parent), str(folder)])
+    code = f"from {module} import {options} as O; O().parseOptions()"
+    run = run_python("-c", code, *words, cwd=folder, PYTHONPATH=path)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def check_mynet(options: list[str], folder: Path) -> None:
@@ -154,6 +175,7 @@ PROGRAMS: dict[str, Callable[[list[str], Path], None]] = {
     "python": check_python,
     "python3": check_python,
     "ruff": passes,
+    "trial": check_trial,
     "twistd": check_twistd,
 }
 

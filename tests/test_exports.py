@@ -13,6 +13,7 @@ NAMES = {
         "Access ClientGone Exchange Form FormLimits HTTPError HTTPFactory Handler Limits "
         "Middleware Request RequestBody Response Stats TLS Upgrade UploadedFile"
     ),
+    "mynet.uvreactor": "UVReactor install",
 }
 """Taking one away, or adding one, is a change that users are told of (CHANGELOG.md)."""
 
