@@ -267,7 +267,8 @@ def _response(result: object, function: Callable[..., Any]) -> Response:
     if result is None:
         return Response(b"", 204)
     is_data = is_dataclass(result) and not isinstance(result, type)
-    if is_data or isinstance(result, dict | list | msgspec.Struct):
+    is_data = is_data or isinstance(result, dict | list | msgspec.Struct)
+    if is_data and not isinstance(result, Request):
         return Response.json(result)
     kind = type(result).__name__
     raise TypeError(f"{name_of(function)} returned {kind}, of which no response can be made")

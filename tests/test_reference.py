@@ -33,8 +33,8 @@ UNITS = {"": 1, "B/s": 1, "s": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 INTERNAL = {
     "HTTPFactory": {
-        *("connected", "context", "disconnected", "next_sweep", "now", "plain_template", "templates"),
-        *("reader", "responded", "status_and_date"),
+        *("connected", "context", "disconnected", "next_sweep", "now", "plain_template"),
+        *("reader", "responded", "status_and_date", "templates"),
     },
     "Request": {"finish"},
     "Form": {"add", "spool"},

@@ -64,15 +64,15 @@ def go_on(begun: Coroutine[Any, Any, T], awaited: object) -> Generator[Any, Any,
     """
     try:
         while True:
+            thrown = value = None
             try:
                 value = yield awaited
             except GeneratorExit:
                 begun.close()
                 raise
             except BaseException as error:
-                awaited = begun.throw(error)
-            else:
-                awaited = begun.send(value)
+                thrown = error
+            awaited = begun.send(value) if thrown is None else begun.throw(thrown)
     except StopIteration as stop:
         result: T = stop.value
         return result

@@ -696,7 +696,8 @@ class HTTP1Connection(Connection):
             except Exception:
                 log.failure("connectionLost of {protocol} failed", protocol=upgraded)
         elif request is not None:
-            self.factory.responded(request, self.client, self._status or CLIENT_GONE, self._sent)
+            status, sent = (self._status, self._sent) if self._status else (CLIENT_GONE, 0)
+            self.factory.responded(request, self.client, status, sent)
         if request is not None and request.body is not None:
             request.body.fail(ClientGone("the client has gone"))
         cancel(task)

@@ -201,6 +201,7 @@ class Shared:
                 del self._per_address[address]
         if self.connections:
             return
+        self.reader.latest = None
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 
-from twisted.internet.main import installReactor as _install_reactor
+from twisted.internet import main as _main
 
 try:
     from mynet.uvreactor.reactor import UVReactor
@@ -34,4 +34,4 @@ def install(eventloop: asyncio.AbstractEventLoop | None = None) -> None:
     Raises:
         ReactorAlreadyInstalledError: There is another.
     """
-    _install_reactor(UVReactor(eventloop))
+    _main.installReactor(UVReactor(eventloop))

@@ -64,8 +64,11 @@ def _hand_over(
     connector.transport = stream
     if protocol is None:
         stream.loseConnection()
-    else:
+        return
+    try:
         protocol.makeConnection(stream)
+    except Exception:
+        stream.fail()
 
 
 class TCPClient(tcp.Client):

@@ -11,6 +11,8 @@ import asyncio
 import os
 import signal
 import socket
+from contextvars import copy_context
+from math import ceil
 from typing import Any
 
 import uvloop
@@ -46,8 +48,10 @@ class UVReactor(AsyncioSelectorReactor):
         if not isinstance(self.loop, uvloop.Loop):
             raise TypeError(f"the uv reactor needs an event loop of uvloop, not {self.loop!r}")
         self.streams: set[Stream] = set()
+        self.context = copy_context()
         self._unflushed: list[Stream] = []
-        self.loop.set_exception_handler(_failed)
+        self._fail_otherwise = self.loop.get_exception_handler()
+        self.loop.set_exception_handler(self._failed)
         super().__init__(self.loop)
 
     # IReactorCore
@@ -65,8 +69,30 @@ class UVReactor(AsyncioSelectorReactor):
         """As Twisted's, which asks for the next of all calls each time that one is added."""
         call = PosixReactorBase.callLater(self, delay, callable, *arguments, **named)
         if self._scheduledAt is None or self.loop.time() + delay < self._scheduledAt:
-            _twisted._reschedule(self)
+            self._reschedule()
         return call
+
+    def _reschedule(self) -> None:
+        """As Twisted's, in whole milliseconds: uvloop rounds them down, too, and we would spin."""
+        timeout = self.timeout()
+        if timeout is None:
+            return
+        base: Any = self  # where Twisted says that these two are None
+        if base._timerHandle is not None:
+            base._timerHandle.cancel()
+        when = self.loop.time() + ceil(timeout * 1000) / 1000
+        base._scheduledAt = when
+        base._timerHandle = self.loop.call_at(when, self._onTimer, context=self.context)
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what nobody has caught: of a connection as Twisted would, else as it was before."""
+        stream = context.get("protocol")
+        if isinstance(stream, Stream) and "exception" in context:
+            stream.tell_failure(Failure(context["exception"]))
+        elif self._fail_otherwise is not None:
+            self._fail_otherwise(loop, context)
+        else:
+            loop.default_exception_handler(context)
 
     # IReactorProcess
 
@@ -97,13 +123,16 @@ class UVReactor(AsyncioSelectorReactor):
         sides, if they run on this machine, from being woken for each one.
         """
         if not self._unflushed:
-            self.loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush, context=self.context)
         self._unflushed.append(stream)
 
     def _flush(self) -> None:
         unflushed, self._unflushed = self._unflushed, []
         for stream in unflushed:
-            stream.flush()
+            try:
+                stream.flush()
+            except BaseException:  # of one, which must not be that of all
+                stream.fail()
 
     # IReactorTCP
 
@@ -225,12 +254,3 @@ def _listen(port: Any, transport: Any) -> IListeningPort:
 def _connect(connector: Any) -> IConnector:
     connector.connect()
     return connector  # type: ignore[no-any-return]
-
-
-def _failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what nobody has caught: of a connection as Twisted would, else as asyncio does."""
-    stream = context.get("protocol")
-    if isinstance(stream, Stream) and "exception" in context:
-        stream.tell_failure(Failure(context["exception"]))
-    else:
-        loop.default_exception_handler(context)

@@ -15,6 +15,7 @@ import struct
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import Context
 from functools import cached_property
 from typing import Any, Protocol, cast
 
@@ -56,6 +57,8 @@ class Home(Protocol):
     """What a Stream asks of its reactor."""
 
     loop: AbstractEventLoop
+    context: Context
+    """Nobody's in particular: where is run what is not of one connection alone."""
     streams: set[Stream]
     """All whose connection is not over."""
 
@@ -139,7 +142,7 @@ class Stream:
         """What a Twisted Port calls; then it makes the protocol's connection.
 
         Args:
-            skt: Connected, and not blocking.
+            skt: Connected.
             protocol: The connection's.
             client: Address of the other side, as the socket module has it.
             server: The port that accepted it, if one did.
@@ -188,6 +191,7 @@ class Stream:
         try:
             made = cast(Any, adopting).send(None)
         except OSError:  # what we have is no connection any more
+            self._socket.close()
             loop.call_soon(self._end, CONNECTION_LOST)
             return
         self._adopting = adopting
@@ -216,7 +220,8 @@ class Stream:
     def _use_no_delay(self) -> None:
         # uvloop has switched it on; Twisted's connections begin without.
         if not self._no_delay:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, False)
+            with suppress(OSError):  # it is reset already, as we shall be told
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, False)
 
     # What arrives
 
@@ -247,9 +252,13 @@ class Stream:
         try:
             method(*arguments)
         except Exception:
-            failure = Failure()
-            self.tell_failure(failure)
-            self._cut(failure)
+            self.fail()
+
+    def fail(self) -> None:
+        """End the connection for the exception that is being handled."""
+        failure = Failure()
+        self.tell_failure(failure)
+        self._cut(failure)
 
     def tell_failure(self, failure: Failure) -> None:
         """Log what its protocol has raised."""
@@ -307,7 +316,8 @@ class Stream:
                 self._uv.resume_reading()
         elif not self._resuming:
             self._resuming = True
-            self.reactor.loop.call_soon(self._read_what_was_kept)
+            reactor = self.reactor
+            reactor.loop.call_soon(self._read_what_was_kept, context=reactor.context)
 
     def _read_what_was_kept(self) -> None:
         unread = self._unread
@@ -359,9 +369,9 @@ class Stream:
         if self._uv is None or self._reason is not None:
             return
         self._hand_over()
-        if self.disconnecting and not self._producer_waits:
+        if self.disconnecting and self.producer is None:
             self._uv.close()  # which sends the rest before
-        elif self._half_closing or self._producer_waits:
+        elif self.disconnecting or self._half_closing or self._producer_waits:
             if not self._written:
                 self._drained()
             elif not self._notices_drains:
@@ -402,8 +412,8 @@ class Stream:
             self._tell(self.producer.pauseProducing)
 
     def resume_writing(self) -> None:
-        """All has been sent."""
-        if not self._held:
+        """All has been sent, or all but 16 bytes: unless told otherwise, uvloop is as exact."""
+        if not self._held and not self._uv.get_write_buffer_size():
             self._drained()
 
     @property
@@ -547,10 +557,12 @@ class Stream:
         if self._uv is not None:
             self._uv.abort()
         producer, self.producer = self.producer, None
-        protocol, self._protocol = self._protocol, None
         if producer is not None:
             self._tell(producer.stopProducing)
-        self._tell(protocol.connectionLost, reason)
+        try:
+            self._tell(self._protocol.connectionLost, reason)
+        finally:
+            self._protocol = None
 
     def stopConsuming(self) -> None:
         """Close, whatever the producer has left."""

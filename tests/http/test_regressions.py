@@ -16,9 +16,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
-from mynet.http import HTTPFactory, Limits, Request, Response
+from mynet.http import Access, HTTPFactory, Limits, Request, Response
 from mynet.http.http1 import HTTP1Connection
-from mynet.testing import CLIENT, MemoryTransport
+from mynet.testing import CLIENT, MemoryTransport, Wire
 
 
 def hello(request: Request) -> Response:
@@ -124,3 +124,18 @@ class LayeredTransport(MemoryTransport):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.transport = MemoryTransport(clock)
+
+
+def test_length_of_what_was_not_answered():
+    """The access log tells of a client that went before its answer that nothing was sent."""
+    logged: list[Access] = []
+    waiting: Deferred[Response] = Deferred()
+
+    def handler(request: Request) -> Response | Deferred[Response]:
+        return waiting if request.path == "/waits" else Response([b"x" * 1000])
+
+    wire = Wire(HTTPFactory(handler, access_log=logged.append))
+    wire.send(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    wire.send(b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+    wire.hang_up()
+    assert [(access.status, access.length) for access in logged] == [(200, 1000), (499, 0)]

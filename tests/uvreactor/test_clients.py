@@ -19,7 +19,7 @@ from twisted.internet.error import (
     ConnectionRefusedError,
     UserError,
 )
-from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.interfaces import IAddress, IConnector, ISSLTransport
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
@@ -343,3 +343,33 @@ async def test_endpoints(place, certificates):
     client.transport.loseConnection()
     await place.until(lambda: client.reason and place.protocols[-1].reason)
     assert [protocol.lost_by for protocol in place.protocols] == [ConnectionDone] * 2
+
+
+@story
+async def test_client_that_fails(place, logged):
+    """A client that fails at its start loses its connection for that, as its factory is told."""
+
+    def fail(protocol: Recorder) -> None:
+        raise RuntimeError("no")
+
+    port = place.listen()
+    heard: list[Failure] = []
+
+    class Connecting(ClientFactory):
+        noisy = False
+
+        def buildProtocol(self, addr: IAddress | None) -> Recorder:
+            protocol: Recorder = place.kind()
+            protocol.on_made = fail
+            place.protocols.append(protocol)
+            return protocol
+
+        def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+            heard.append(reason)
+
+    place.reactor.connectTCP("127.0.0.1", port.getHost().port, Connecting())
+    await place.until(lambda: heard)
+    assert heard[0].type is RuntimeError
+    assert RuntimeError in [protocol.lost_by for protocol in place.protocols]
+    assert logged.take() == [RuntimeError]
+    await port.stopListening()

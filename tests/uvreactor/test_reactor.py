@@ -22,6 +22,7 @@ import uvloop
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost, UnsupportedAddressFamily
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from zope.interface.verify import verifyObject
 
@@ -370,3 +371,20 @@ def test_without_uvloop_in_a_program():
     run = run_python("-c", code)
     assert "ModuleNotFoundError: the uv reactor needs uvloop (pip install uvloop" in run.stderr
     assert "During handling" not in run.stderr
+
+
+@only_uv
+@story
+async def test_timers_do_not_spin(place, monkeypatch):
+    """A call that is due in a while is waited for, and looked for once, not in a busy loop."""
+    looked: list[None] = []
+    run = place.reactor.runUntilCurrent
+
+    def look() -> None:
+        looked.append(None)
+        run()
+
+    monkeypatch.setattr(place.reactor, "runUntilCurrent", look)
+    for _ in range(20):
+        await deferLater(place.reactor, 0.0013)
+    assert len(looked) <= 60

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import socket
 import sys
 import weakref
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
 
@@ -603,6 +605,29 @@ async def test_lose_connection_waits_for_a_paused_producer(place):
 
 
 @story
+async def test_lose_connection_lets_a_producer_go_on(place):
+    """A producer writes on while what was written before is sent: no byte of it is lost."""
+    producer = Producer()
+    protocol, peer = await place.connect()
+    protocol.transport.registerProducer(producer, True)
+    protocol.transport.write(MUCH)
+    await place.until(lambda: producer.told == ["pause"])
+    protocol.transport.unregisterProducer()
+    later = Producer()
+    later.on_resume = protocol.transport.unregisterProducer
+    protocol.transport.registerProducer(later, True)
+    protocol.transport.loseConnection()
+    await place.turns()
+    for _ in range(20):
+        protocol.transport.write(b"x" * 10_000)
+    received = await place.rest(peer)
+    assert received == MUCH + b"x" * 200_000
+    await place.until(lambda: protocol.reason)
+    assert (later.told[0], later.told[-1]) == ("pause", "resume")
+    assert protocol.lost_by is ConnectionDone
+
+
+@story
 async def test_lose_connection_stops_a_producer(place):
     """One that was not is told to stop, when the connection has been closed."""
     producer = Producer()
@@ -963,3 +988,61 @@ async def test_nothing_is_left(place, way):
     await place.turns()
     gc.collect()
     assert (left(), transport()) == (None, None)
+
+
+@story
+async def test_half_close_sends_all_before(place, monkeypatch):
+    """What waits to be sent is sent before our half is closed, though uvloop tells it early."""
+    protocol, peer = await place.connect()
+    stream = protocol.transport
+    stream.write(MUCH)
+    await place.turn()
+    stream.loseWriteConnection()
+    getattr(stream, "resume_writing", list)()  # as uvloop does with 16 bytes left
+    assert await place.rest(peer) == MUCH
+
+
+@only_uv
+@story
+async def test_one_that_cannot_be_flushed(place, logged):
+    """An error that nobody expects, of one connection, is not that of the others."""
+    producer = Producer()
+
+    def cancel() -> None:
+        raise asyncio.CancelledError
+
+    producer.on_resume = cancel
+    one, _ = await place.connect(Recorder)
+    other, peer = await place.connect(Recorder)
+    one.transport.write(b"x")
+    other.transport.write(b"hello")
+    one.transport.registerProducer(producer, True)
+    one.transport.producerPaused = True
+    assert await place.read(peer, 5) == b"hello"
+    await place.until(lambda: one.reason)
+    assert logged.take() == [asyncio.CancelledError]
+    other.transport.write(b"again")
+    assert await place.read(peer, 5) == b"again"
+
+
+@only_uv
+@story
+async def test_context_of_a_flush(place):
+    """A producer is not resumed among the context variables of another's connection."""
+    user: ContextVar[str] = ContextVar("user", default="nobody")
+    seen: list[str] = []
+    one, _ = await place.connect(Recorder)
+    other, _ = await place.connect(Recorder)
+    producer = Producer()
+    producer.on_resume = lambda: seen.append(user.get())
+    other.transport.registerProducer(producer, True)
+
+    def write() -> None:
+        user.set("alice")
+        one.transport.write(b"x")
+        other.transport.write(b"x")
+        other.transport.producerPaused = True
+
+    copy_context().run(write)
+    await place.until(lambda: seen)
+    assert seen == ["nobody"]
