@@ -37,13 +37,22 @@ class Handler(StreamRequestHandler):
     def handle(self) -> None:
         """Answer each request; the connection is then kept, or closed."""
         with suppress(OSError):
-            while head := b"".join(iter(self.rfile.readline, b"\r\n")):
+            while head := self._head():
                 answer = self.server.answer(head)
                 for start in range(0, len(answer), self.server.piece):
                     self.wfile.write(answer[start : start + self.server.piece])
                 if self.server.closes:
                     self.request.shutdown(socket.SHUT_RDWR)
                     return
+
+    def _head(self) -> bytes:
+        """The next head, without the empty line; empty where no more comes."""
+        lines = []
+        while (line := self.rfile.readline()) != b"\r\n":
+            if not line:
+                return b""
+            lines.append(line)
+        return b"".join(lines)
 
 
 @contextmanager
