@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, CancelledError
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import Context
@@ -251,7 +251,7 @@ class Stream:
         """Call what is the protocol's or its producer's; an exception ends the connection."""
         try:
             method(*arguments)
-        except Exception:
+        except (Exception, CancelledError):  # asyncio's, which is no Exception
             self.fail()
 
     def fail(self) -> None:
