@@ -53,8 +53,7 @@ class Connection(ABC):
     """What an `HTTP1Connection` is before it knows HTTP."""
 
     direct = True
-    """For the uv reactor: that what is received may come straight from libuv, see `_receive_by`,
-    and that we let others have their turn by ourselves, see TURN."""
+    """For the uv reactor: that what is received may come straight from libuv, see `_receive_by`."""
 
     __slots__ = (
         "_corked",

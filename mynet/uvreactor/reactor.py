@@ -20,7 +20,7 @@ from twisted.internet import process, unix
 from twisted.internet.address import UNIXAddress
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.error import UnsupportedAddressFamily
-from twisted.internet.interfaces import IConnector, IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.python.failure import Failure
 
@@ -54,6 +54,36 @@ class UVReactor(AsyncioSelectorReactor):
         self.loop.set_exception_handler(self._failed)
         super().__init__(self.loop)
 
+    # For streams
+
+    def flush_soon(self, stream: Stream) -> None:
+        """Call `stream.flush()` when this turn's events have been dealt with.
+
+        That answers go out together, after all that has arrived was read, spares the other
+        sides, if they run on this machine, from being woken for each one.
+        """
+        if not self._unflushed:
+            self.loop.call_soon(self._flush, context=self.context)
+        self._unflushed.append(stream)
+
+    def _flush(self) -> None:
+        unflushed, self._unflushed = self._unflushed, []
+        for stream in unflushed:
+            try:
+                stream.flush()
+            except BaseException:  # of one, which must not be that of all
+                stream.fail()
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what nobody has caught: of a connection as Twisted would, else as it was before."""
+        stream = context.get("protocol")
+        if isinstance(stream, Stream) and "exception" in context:
+            stream.tell_failure(Failure(context["exception"]))
+        elif self._fail_otherwise is not None:
+            self._fail_otherwise(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
     # IReactorCore
 
     def startRunning(self, installSignalHandlers: bool = True) -> None:
@@ -84,16 +114,6 @@ class UVReactor(AsyncioSelectorReactor):
         base._scheduledAt = when
         base._timerHandle = self.loop.call_at(when, self._onTimer, context=self.context)
 
-    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log what nobody has caught: of a connection as Twisted would, else as it was before."""
-        stream = context.get("protocol")
-        if isinstance(stream, Stream) and "exception" in context:
-            stream.tell_failure(Failure(context["exception"]))
-        elif self._fail_otherwise is not None:
-            self._fail_otherwise(loop, context)
-        else:
-            loop.default_exception_handler(context)
-
     # IReactorProcess
 
     def spawnProcess(self, *arguments: Any, **named: Any) -> Any:
@@ -116,34 +136,16 @@ class UVReactor(AsyncioSelectorReactor):
         os.close(watched)
         process.reapAllProcesses()
 
-    def flush_soon(self, stream: Stream) -> None:
-        """Call `stream.flush()` when this turn's events have been dealt with.
-
-        That answers go out together, after all that has arrived was read, spares the other
-        sides, if they run on this machine, from being woken for each one.
-        """
-        if not self._unflushed:
-            self.loop.call_soon(self._flush, context=self.context)
-        self._unflushed.append(stream)
-
-    def _flush(self) -> None:
-        unflushed, self._unflushed = self._unflushed, []
-        for stream in unflushed:
-            try:
-                stream.flush()
-            except BaseException:  # of one, which must not be that of all
-                stream.fail()
-
     # IReactorTCP
 
     def listenTCP(
         self, port: Any, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
-    ) -> IListeningPort:
+    ) -> Any:
         return _listen(TCPPort(port, factory, backlog, interface, self), Stream)
 
     def connectTCP(
         self, host: str, port: int, factory: Any, timeout: float = 30.0, bindAddress: Any = None
-    ) -> IConnector:
+    ) -> Any:
         return _connect(TCPConnector(host, port, factory, timeout, bindAddress, self))
 
     # IReactorUNIX
@@ -155,12 +157,12 @@ class UVReactor(AsyncioSelectorReactor):
         backlog: int = 50,
         mode: int = 0o666,
         wantPID: bool = False,
-    ) -> IListeningPort:
+    ) -> Any:
         return _listen(unix.Port(address, factory, backlog, mode, self, wantPID), unix_transport)
 
     def connectUNIX(
         self, address: Any, factory: Any, timeout: float = 30, checkPID: bool = False
-    ) -> IConnector:
+    ) -> Any:
         make: Any = UNIXConnector
         return _connect(make(address, factory, timeout, self, checkPID))
 
@@ -168,7 +170,7 @@ class UVReactor(AsyncioSelectorReactor):
 
     def adoptStreamPort(
         self, fileDescriptor: int, addressFamily: int, factory: IProtocolFactory
-    ) -> IListeningPort:
+    ) -> Any:
         if addressFamily not in self._supportedAddressFamilies:
             raise UnsupportedAddressFamily(addressFamily)
         if addressFamily == socket.AF_UNIX:
@@ -245,12 +247,12 @@ def _event_loop() -> asyncio.AbstractEventLoop:
         return loop
 
 
-def _listen(port: Any, transport: Any) -> IListeningPort:
+def _listen(port: Any, transport: Any) -> Any:
     port.transport = transport
     port.startListening()
-    return port  # type: ignore[no-any-return]
+    return port
 
 
-def _connect(connector: Any) -> IConnector:
+def _connect(connector: Any) -> Any:
     connector.connect()
-    return connector  # type: ignore[no-any-return]
+    return connector

@@ -1,8 +1,9 @@
 """A connection as Twisted knows it, on a transport of libuv's.
 
-A `Stream` stands between the two, and out of the way: what arrives goes from uvloop to the
-protocol's `dataReceived`, and `write` is uvloop's own. What it adds is what Twisted promises of
-a transport and uvloop does not: its producers, how it closes, and why it was lost.
+A `Stream` stands between the two. What arrives can go from uvloop straight to the protocol's
+`dataReceived`; what is written in one turn of the loop is given to uvloop as one. What it adds is
+what Twisted promises of a transport and uvloop does not: its producers, how it closes, and why it
+was lost.
 
 uvloop takes over a socket in the next turn of its loop. Until then a Stream keeps what it is
 told: it holds what is written, and remembers to pause or to close.
