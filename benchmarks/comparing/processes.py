@@ -109,14 +109,23 @@ class Process:
         return sum(map(memory_of, self._files("status")))
 
     def end(self) -> None:
-        """End it, and what it has started."""
-        group = self._popen.pid
+        """End it, and what it has started; then all of it is gone.
+
+        Raises:
+            MeasurementError: A process of it does not go, though it was killed.
+        """
         with suppress(ProcessLookupError):
             self._popen.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._popen.wait(GRACE)
-            os.killpg(group, signal.SIGKILL)
+            os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
+        # Whoever adopted its children waits for them, and so they go in their own time.
+        deadline = time.monotonic() + GRACE
+        while any(is_running(stat) for stat in self._files("stat")):
+            if time.monotonic() > deadline:
+                raise MeasurementError("a process of it does not end")
+            time.sleep(POLLING)
 
 
 def fields_of(stat: str) -> list[str]:
@@ -127,6 +136,11 @@ def fields_of(stat: str) -> list[str]:
 def session_of(stat: str) -> int:
     """The session that the process of a /proc/PID/stat is in."""
     return int(fields_of(stat)[3])
+
+
+def is_running(stat: str) -> bool:
+    """Whether the process of a /proc/PID/stat is more than an entry that waits to be read."""
+    return fields_of(stat)[0] not in "ZX"
 
 
 def cpu_seconds_of(stat: str) -> float:

@@ -17,6 +17,7 @@ from benchmarks.comparing.processes import (
     check_answer,
     cpu_seconds_of,
     free_port,
+    is_running,
     memory_of,
     on_cpu,
     session_of,
@@ -63,6 +64,12 @@ def test_stat():
     """The kernel's figures are found behind whatever name a process has."""
     assert session_of(STAT) == 15
     assert cpu_seconds_of(STAT) == pytest.approx(160 * TICK)
+
+
+def test_running():
+    """A process that has ended does not run, though nobody has asked yet how it ended."""
+    assert is_running(STAT)
+    assert not is_running(STAT.replace(" S ", " Z "))
 
 
 def test_memory():
