@@ -9,8 +9,8 @@ the frequencies of their bytes alone: what refers back to nothing fits any windo
 
 What compression costs a connection while it rests (zlib's zconf.h), in bytes:
 
-- what we send: `2**(window_bits + 2) + 2**(memory_level + 9)`, with context takeover, until the
-  context is forgotten; 32 KiB by default
+- what we send: `2**(window_bits + 2) + 2**(memory_level + 9)`, with context takeover, until
+  that is forgotten; 32 KiB by default
 - what the peer sends: `2**peer_window_bits`, and 7 KiB, with context takeover; 11 KiB by default
 """
 
@@ -239,16 +239,23 @@ def make_codec(
 class Deflater:
     """Compresses the messages of one direction.
 
-    It holds memory only from a message on that a later one may refer back to. Without context
-    takeover it may compress for any number of connections; what it makes may be sent on one with
-    context takeover, too, if the deflater of that one then forgets its own.
+    With context takeover it holds memory from its first message on, until it is told to forget.
     """
 
-    __slots__ = ("_context_takeover", "_level", "_memory_level", "_stream", "_window_bits")
+    __slots__ = (
+        "_context_takeover",
+        "_level",
+        "_memory_level",
+        "_stream",
+        "threshold",
+        "window_bits",
+    )
 
     def __init__(self, window_bits: int, context_takeover: bool, deflate: Deflate) -> None:
         """`window_bits`, from 8 on, and `context_takeover` are what was agreed on."""
-        self._window_bits = window_bits
+        self.window_bits: Final = window_bits
+        self.threshold: Final = deflate.threshold
+        """Messages of fewer bytes are better sent as they are; that is the caller's to do."""
         self._context_takeover = context_takeover
         self._level = deflate.level
         self._memory_level = deflate.memory_level
@@ -256,23 +263,35 @@ class Deflater:
 
     def compress(self, payload: bytes) -> bytes:
         """Compress a whole message. They must be sent in the order in which this is called."""
-        if not payload:
-            return b"\x00"  # zlib would make nothing of a second one (section 7.2.3.6)
         stream = self._stream or self._new_stream()
-        data = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
         if self._context_takeover:
             self._stream = stream
-        return data[:-4]
+        return _compress(stream, payload)
+
+    def compress_alone(self, payload: bytes) -> bytes:
+        """Compress a message so that it refers back to no other.
+
+        It may be sent to any receiver whose window is no smaller. But what that receiver
+        remembers then is another message than its own deflater does, which has to forget.
+        """
+        return _compress(self._new_stream(), payload)
 
     def forget(self) -> None:
         """Let the memory go, at any time: what follows refers back to nothing before."""
         self._stream = None
 
     def _new_stream(self) -> _Compress:
-        bits, strategy = self._window_bits, zlib.Z_DEFAULT_STRATEGY
+        bits, strategy = self.window_bits, zlib.Z_DEFAULT_STRATEGY
         if bits == 8:
             bits, strategy = 9, zlib.Z_HUFFMAN_ONLY
         return zlib.compressobj(self._level, zlib.DEFLATED, -bits, self._memory_level, strategy)
+
+
+def _compress(stream: _Compress, payload: bytes) -> bytes:
+    if not payload:
+        return b"\x00"  # zlib would make nothing of a second one (section 7.2.3.6)
+    data = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
+    return data[: -len(TAIL)]
 
 
 class Inflater:
@@ -306,8 +325,15 @@ class Inflater:
         stream = self._stream
         if stream is None:
             stream = self._stream = zlib.decompressobj(-self._window_bits)
-        data = _inflate(stream, piece, room)
-        return self._go_on(stream, data, room) if stream.eof else data
+        try:
+            data = stream.decompress(piece, 0 if room is None else room + 1)
+        except zlib.error:
+            raise WebSocketError(INVALID_DATA, "compressed data cannot be inflated") from None
+        if room is not None:
+            room -= len(data)
+            if room < 0:
+                raise WebSocketError(TOO_BIG, "the message is too big")
+        return data + self._begin_anew(stream.unused_data, room) if stream.eof else data
 
     def finish(self, room: int | None) -> bytes:
         """What is left when all pieces of a message have been inflated; usually nothing.
@@ -325,26 +351,10 @@ class Inflater:
         self._ended = 0
         return data
 
-    def _go_on(self, stream: _Decompress, data: bytes, room: int | None) -> bytes:
-        """Go on behind a final block: with a new stream (section 7.2.1)."""
-        while stream.eof:
-            self._stream = None
-            self._ended += 1
-            if self._ended > MAX_STREAMS:
-                raise WebSocketError(POLICY_VIOLATION, "too many final blocks in a message")
-            rest = stream.unused_data
-            if not rest:
-                break
-            stream = self._stream = zlib.decompressobj(-self._window_bits)
-            data += _inflate(stream, rest, None if room is None else room - len(data))
-        return data
-
-
-def _inflate(stream: _Decompress, piece: bytes, room: int | None) -> bytes:
-    try:
-        data = stream.decompress(piece, 0 if room is None else room + 1)
-    except zlib.error:
-        raise WebSocketError(INVALID_DATA, "what is compressed cannot be inflated") from None
-    if room is not None and len(data) > room:
-        raise WebSocketError(TOO_BIG, "the message is too big")
-    return data
+    def _begin_anew(self, rest: bytes, room: int | None) -> bytes:
+        """Go on behind a final block, with a new stream (section 7.2.1)."""
+        self._stream = None
+        self._ended += 1
+        if self._ended > MAX_STREAMS:
+            raise WebSocketError(POLICY_VIOLATION, "too many final blocks in a message")
+        return self.inflate(rest, room)

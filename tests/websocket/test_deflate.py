@@ -266,16 +266,24 @@ def test_forgotten():
     assert inflate(theirs, ours.compress(b"Hello")) == b"Hello"
 
 
-def test_compressed_elsewhere():
+def test_compressed_alone():
     """A message compressed once for many goes between a connection's own, if that one forgets."""
-    ours, theirs, shared = deflater(), Inflater(15, True), deflater(context_takeover=False)
-    for message in (b"own " * 99, b"shared " * 99, b"own " * 99, b"shared " * 99):
+    ours, theirs, other = deflater(), Inflater(15, True), deflater(14)
+    for message in (b"own " * 99, b"shared " * 99, b"own " * 99, b"shared " * 99, b""):
         if message[:1] == b"s":
-            sent = shared.compress(message)
+            sent = other.compress_alone(message)
             ours.forget()
         else:
             sent = ours.compress(message)
         assert inflate(theirs, sent) == message
+
+
+def test_compressed_alone_amid_others():
+    """What is compressed alone leaves no trace in what is not."""
+    ours = deflater()
+    assert ours.compress(b"Hello") == HELLO
+    assert [ours.compress_alone(b"Hello"), ours.compress_alone(b"")] == [HELLO, b"\x00"]
+    assert ours.compress(b"Hello") == bytes.fromhex("f200110000")
 
 
 @pytest.mark.parametrize("bits", range(8, 16))
