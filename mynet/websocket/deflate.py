@@ -289,7 +289,7 @@ class Deflater:
 
 def _compress(stream: _Compress, payload: bytes) -> bytes:
     if not payload:
-        return b"\x00"  # zlib would make nothing of a second one (section 7.2.3.6)
+        return b"\x00"  # section 7.2.3.6; not left to what zlib makes of a flush of nothing
     data = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
     return data[: -len(TAIL)]
 

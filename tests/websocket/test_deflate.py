@@ -202,7 +202,10 @@ settings = st.builds(
 )
 
 
-@given(settings, settings, st.lists(st.binary(max_size=2000), max_size=5), st.integers(1, 3000))
+texts = st.binary(max_size=2000) | st.binary(max_size=60).map(lambda part: part * 30)
+
+
+@given(settings, settings, st.lists(texts, max_size=5), st.integers(1, 3000))
 def test_both_sides_agree(ours, theirs, messages, length):
     """Any client and any server of ours understand each other, whatever both want."""
     accepted = accept_offers(offers(make_offer(theirs)), ours)
@@ -217,6 +220,20 @@ def test_both_sides_agree(ours, theirs, messages, length):
             sent = sender[0].compress(message)
             pieces = [sent[at : at + length] for at in range(0, len(sent), length)]
             assert inflate(receiver[1], *pieces) == message
+
+
+def test_each_side_has_its_own():
+    """What a server agreed to for itself is not asked of the client, nor the reverse."""
+    agreed = Parameters(server_no_context_takeover=True, server_max_window_bits=9)
+    server = make_codec(agreed, PLAIN, client=False)
+    client = make_codec(agreed, PLAIN, client=True)
+    assert [server[0].window_bits, client[0].window_bits] == [9, 15]
+    sent = [server[0].compress(b"Hello"), server[0].compress(b"Hello")]
+    assert [inflate(client[1], each) for each in sent] == [b"Hello", b"Hello"]
+    assert sent[0] == sent[1]
+    sent = [client[0].compress(b"Hello"), client[0].compress(b"Hello")]
+    assert [inflate(server[1], each) for each in sent] == [b"Hello", b"Hello"]
+    assert len(sent[1]) < len(sent[0])
 
 
 @given(st.lists(st.sampled_from([NAME, "client_max_window_bits", "=", "12", ";", ",", '"', " "])))
@@ -296,6 +313,13 @@ def test_windows(bits):
         assert len(sent) < len(message) * 0.6
         # zlib looks only at what refers back beyond what it returns at once.
         assert inflate(theirs, *in_bytes(sent)) == message
+
+
+def test_smallest_window():
+    """With the smallest window, which zlib cannot look back into, nothing refers back."""
+    ours = deflater(8)
+    for _ in range(2):
+        assert inflate(Inflater(8, False), ours.compress(b"Hello, " * 9)) == b"Hello, " * 9
 
 
 def test_window_is_as_agreed():

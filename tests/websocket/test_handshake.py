@@ -297,7 +297,8 @@ def test_other_origin(origin, host):
     ("origin", "origins"),
     [
         (None, ["https://a.test"]), ("https://a.test", ["https://b.test", "https://a.test"]),
-        ("https://A.test", ["HTTPS://a.TEST:443"]), ("https://a.test:8443", ["https://a.test:8443"]),
+        ("https://A.test", ["HTTPS://a.TEST:443"]),
+        ("https://a.test:8443", ["https://a.test:8443"]),
         ("https://a.test:443", ["https://a.test"]), ("null", ["null"]), ("null", ["*"]),
         ("chrome-extension://abc", ["chrome-extension://abc"]), (None, []), ("nonsense", ["*"]),
     ],
