@@ -13,7 +13,7 @@ with 500 by what called it. With `debug` the App does that itself, and tells mor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, Unpack
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -30,6 +30,8 @@ from mynet.responding import (
     takes_parameters,
 )
 from mynet.routing import ANY, NoRoute, Route, Router, parameter_names
+from mynet.websocket.endpoint import WebSocketEndpoint
+from mynet.websocket.policy import Policy, PolicyFields
 
 __all__ = ["App"]
 
@@ -143,6 +145,43 @@ class App:
         with_parameters = takes_parameters(handler, pattern)
         endpoint = self._responder.endpoint(handler, with_parameters)
         self._router.add(methods, pattern, endpoint, name)
+
+    def websocket(
+        self,
+        pattern: str,
+        *,
+        name: str | None = None,
+        policy: Policy | None = None,
+        **fields: Unpack[PolicyFields],
+    ) -> Decorator:
+        """Decorate a coroutine function that handles WebSockets.
+
+        It is called with a `WebSocket`, and by name with the parameters of the pattern. See
+        `mynet.websocket.endpoint`. A protocol class is served by `add_route` and a
+        `WebSocketHandler`.
+
+        Args:
+            pattern: See `mynet.routing`.
+            name: For `url_for`.
+            policy: What is allowed; `Policy()` unless given.
+            fields: What is different in that policy: `max_message_size=4096`.
+
+        Raises:
+            ValueError: As `add_route`; or a value of the policy is out of its range.
+            TypeError: As `add_route`; or this is no coroutine function, or a policy has no such
+                field.
+        """
+        _check_pattern(pattern)
+
+        def add(function: Function) -> Function:
+            with_parameters = takes_parameters(function, pattern)
+            endpoint = WebSocketEndpoint(
+                function, with_parameters=with_parameters, policy=policy, **fields
+            )
+            self.add_route(pattern, endpoint, name=name)
+            return function
+
+        return add
 
     def mount(self, prefix: str, handler: Handler) -> None:
         """Let a handler answer all below a prefix, by every method.

@@ -47,6 +47,7 @@ from mynet.http.message import Handler, Request, Response, Upgrade, error_respon
 from mynet.http.outgoing import frame_response
 from mynet.http.reading import split_target
 from mynet.http.sending import close_body, send_body
+from mynet.http.sweep import Deadlines, Sweep
 from mynet.http.tls import TLS
 from mynet.http.writing import status_line
 
@@ -126,6 +127,7 @@ class MemoryExchange:
         self.server: IAddress = SERVER
         self.scheme = "http"
         self.tls: TLS | None = None
+        self.sweep: Sweep[Deadlines] = Sweep(Clock())
         self.sent: list[bytes] = []
         """The pieces of the response's body."""
         self.interim: list[tuple[int, RawHeaders]] = []

@@ -13,13 +13,19 @@ from twisted.internet.interfaces import ITransport
 from tests.child import PACKAGE, run_python
 
 ORDER = """
-    mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.exchange
-    mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.message
+    mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.sweep
+    mynet.http.exchange mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.message
     mynet.http.writing mynet.http.outgoing mynet.http.coroutines mynet.http.sending
     mynet.http.incoming mynet.http.shared mynet.http.connection mynet.http.http1
     mynet.http.factory mynet.http
+    mynet.websocket.codes mynet.websocket.masking mynet.websocket.frames
+    mynet.websocket.deflate mynet.websocket.handshake mynet.websocket.messages
+    mynet.websocket.message mynet.websocket.policy mynet.websocket.stats
+    mynet.websocket.outbox mynet.websocket.shared mynet.websocket.closed
+    mynet.websocket.interfaces mynet.websocket.connection mynet.websocket.opening
+    mynet.websocket.socket mynet.websocket.endpoint mynet.websocket
     mynet.routing mynet.debug mynet.responding mynet.app mynet
-    mynet.testing mynet.demo
+    mynet.realtime mynet.testing mynet.demo
     mynet.uvreactor.stream mynet.uvreactor.unix mynet.uvreactor.clients
     mynet.uvreactor.listening mynet.uvreactor.reactor mynet.uvreactor
     mynet.daemon mynet.__main__

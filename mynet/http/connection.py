@@ -25,6 +25,7 @@ from zope.interface import implementer
 
 from mynet.http.limits import KIB
 from mynet.http.shared import Shared, countable
+from mynet.http.sweep import Deadlines, Sweep
 from mynet.http.tls import TLS, is_tls, tls_of
 
 CORKED = 64 * KIB
@@ -112,6 +113,11 @@ class Connection(ABC):
     def scheme(self) -> str:
         """Of the URLs that lead here."""
         return "https" if self._tls else "http"
+
+    @property
+    def sweep(self) -> Sweep[Deadlines]:
+        """The factory's."""
+        return self.factory.sweep
 
     @property
     def tls(self) -> TLS | None:

@@ -8,11 +8,12 @@ the reactor runs an asyncio loop.
 from __future__ import annotations
 
 import types
+from asyncio import AbstractEventLoop, get_running_loop
 from asyncio import CancelledError as AsyncioCancelled
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -83,6 +84,62 @@ async def wait_for(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
+class Signal:
+    """What one coroutine waits for, once, until somebody fires it: at next to no cost.
+
+    It may be awaited by a handler's coroutine, which goes on while it is fired, by asyncio's
+    tasks, and by whatever else Twisted runs. Cancelled, it raises their kind of CancelledError.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_wake")
+
+    def __init__(self) -> None:
+        self._asyncio_future_blocking = False
+        self._cancelled = False
+        self._wake: Callable[[Any], object] | None = None
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        self._asyncio_future_blocking = True
+        if (yield self) is self:  # Twisted hands back at once what is no Deferred
+            waiting: Deferred[Any] = Deferred()
+            self._wake = waiting.callback
+            yield waiting
+        if self._cancelled:
+            raise CancelledError
+
+    def fire(self) -> None:
+        """Let whoever waits go on."""
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            wake(self)
+
+    # What asyncio's tasks, and ours, ask of a future
+
+    def add_done_callback(
+        self, callback: Callable[[Any], object], *, context: Context | None = None
+    ) -> None:
+        """Call this when it is fired; in asyncio's next turn, where asyncio asks."""
+        if context is not None:
+            self._wake = partial(self.get_loop().call_soon, cast(Any, callback), context=context)
+        else:
+            self._wake = callback
+
+    def get_loop(self) -> AbstractEventLoop:
+        """The loop that runs."""
+        return get_running_loop()
+
+    def cancel(self, msg: object = None) -> bool:
+        """Fire it, and let that be an error."""
+        self._cancelled = True
+        self.fire()
+        return True
+
+    def result(self) -> None:
+        """Nothing, or asyncio's CancelledError."""
+        if self._cancelled:
+            raise AsyncioCancelled
+
+
 class _Task(Generic[T]):
     """A coroutine that waits."""
 
@@ -100,7 +157,10 @@ class _Task(Generic[T]):
 
     def wait_for(self, awaited: Any) -> None:
         """Go on when what the coroutine awaits is there."""
-        if isinstance(awaited, Deferred):
+        if type(awaited) is Signal:
+            self._cancel_awaited = awaited.cancel
+            awaited.add_done_callback(self._step_after_future)
+        elif isinstance(awaited, Deferred):
             self._cancel_awaited = awaited.cancel
             awaited.addBoth(self._step)
         elif getattr(awaited, "_asyncio_future_blocking", None):

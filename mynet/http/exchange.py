@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
 from mynet.http.body import BodySource
+from mynet.http.sweep import Deadlines, Sweep
 from mynet.http.tls import TLS
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -37,6 +38,10 @@ class Exchange(BodySource, Protocol):
     @property
     def tls(self) -> TLS | None:
         """What the TLS handshake settled; None without TLS."""
+
+    @property
+    def sweep(self) -> Sweep[Deadlines]:
+        """Looks at deadlines once a second; its clock is the reactor that this runs on."""
 
     def send_informational(self, status: int, headers: RawHeaders) -> None:
         """Send an interim response (1xx); nothing where the client cannot take one."""

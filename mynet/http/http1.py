@@ -308,7 +308,7 @@ class HTTP1Connection(Connection):
         if not self._keep_alive:
             self._end()
             return
-        self._read_deadline = self.factory.next_sweep + self.factory.limits.idle_timeout
+        self._read_deadline = self.factory.sweep.next + self.factory.limits.idle_timeout
         if self._buffer or self._reading_paused or self._half_closed:
             self._advance()
 
@@ -492,7 +492,7 @@ class HTTP1Connection(Connection):
         if not keep_alive:
             self._end()
             return True
-        self._read_deadline = factory.next_sweep + factory.limits.idle_timeout
+        self._read_deadline = factory.sweep.next + factory.limits.idle_timeout
         if self._buffer or self._reading_paused or self._half_closed:
             self._advance()
         return True
@@ -627,7 +627,7 @@ class HTTP1Connection(Connection):
     def drain(self) -> None:
         """Close if idle; a request in progress is answered first, and told so."""
         if self._state is State.UPGRADED:
-            self.transport.loseConnection()
+            getattr(self._upgraded, "drain", self.transport.loseConnection)()
         elif self._request is not None:
             self._keep_alive = False
         elif self._state is State.OPEN and not self._buffer:
@@ -735,7 +735,7 @@ class HTTP1Connection(Connection):
     def resumeProducing(self) -> None:
         super().resumeProducing()
         if self._request is None:  # now that the client has it all, it is idle
-            self._read_deadline = self.factory.next_sweep + self.factory.limits.idle_timeout
+            self._read_deadline = self.factory.sweep.next + self.factory.limits.idle_timeout
         if self._buffer or self._half_closed:
             self._advance()
 

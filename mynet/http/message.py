@@ -475,7 +475,9 @@ class Upgrade(Response):
 
     After it is sent, `protocol.makeConnection(transport)` is called, and
     `dataReceived` with whatever the client sent behind its request. The request is not
-    answered again; its exchange is over when the connection is lost.
+    answered again; its exchange is over when the connection is lost. When the server stops, the
+    protocol's `drain` is called, if it has one, and is to end the connection in good order; else
+    that is closed.
     """
 
     __slots__ = ("protocol",)

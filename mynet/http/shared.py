@@ -1,7 +1,6 @@
 """What the connections of a factory share: a handler, limits, time, counts.
 
-Their deadlines are looked at here, once a second, all in one sweep; the Date and what else
-changes with it is made once a second too.
+The Date and what else changes with it is made once a second, with the sweep over their deadlines.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextvars import copy_context
 from ipaddress import IPv6Address
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -21,12 +20,10 @@ from mynet.http.limits import Limits
 from mynet.http.message import Handler, Request
 from mynet.http.outgoing import plain_template
 from mynet.http.reading import HeadReader
+from mynet.http.sweep import Deadlines, Sweep
 from mynet.http.writing import date_line, status_line
 
 log = Logger()
-
-SWEEP = 1.0
-"""Seconds between two looks at the deadlines, and the Date."""
 
 TEMPLATES = 256
 """How many Content-Types a second are worth remembering."""
@@ -72,7 +69,7 @@ class Stats:
         """Deadlines that passed, but for those of idle connections."""
 
 
-class Member(Protocol):
+class Member(Deadlines, Protocol):
     """What shares: a connection, as it is seen from here."""
 
     client: Any
@@ -84,9 +81,6 @@ class Member(Protocol):
 
     def drain(self) -> None:
         """End it in good order: now if it is idle, else after the response in progress."""
-
-    def check_deadlines(self, now: float) -> None:
-        """Act upon what should have happened by now."""
 
 
 class Shared:
@@ -119,30 +113,24 @@ class Shared:
         self.context = copy_context()
         """What the context of each request is a copy of."""
         self.reader = HeadReader(self.limits)
-        self.next_sweep = 0.0
-        """The time of the next sweep: not before now, and that without asking a clock."""
-        self._clock = reactor
+        self.sweep: Sweep[Deadlines] = Sweep(reactor, self._tick)
+        """Looks at the deadlines of its connections, and of what they were upgraded to."""
         self._per_address: Counter[str] = Counter()
         self._prefixes: dict[int, bytes] = {}
         self.templates: dict[tuple[int, str | None, bool], bytes] = {}
         """What `plain_template` has made this second."""
         self._date = b""
-        self._sweeping: IDelayedCall | None = None
         self._drains: list[tuple[Deferred[None], IDelayedCall]] = []
 
     @property
     def clock(self) -> IReactorTime:
         """The reactor whose time is used."""
-        if self._clock is None:
-            from twisted.internet import reactor
-
-            self._clock = cast(IReactorTime, reactor)
-        return self._clock
+        return self.sweep.clock
 
     @property
     def now(self) -> float:
         """The reactor's time, in seconds."""
-        return self.clock.seconds()
+        return self.sweep.now
 
     def drain(self, timeout: float) -> Deferred[None]:
         """End all connections in good order.
@@ -184,9 +172,7 @@ class Shared:
 
     def connected(self, connection: Member) -> None:
         """A connection has begun."""
-        if self._sweeping is None:
-            self._tick()
-            self._sweeping = self.clock.callLater(SWEEP, self._sweep)
+        self.sweep.add(connection)
         self.connections.add(connection)
         self.stats.accepted += 1
         if connection.counted_as is not None:
@@ -195,6 +181,7 @@ class Shared:
     def disconnected(self, connection: Member) -> None:
         """A connection is over."""
         self.connections.discard(connection)
+        self.sweep.discard(connection)
         if (address := connection.counted_as) is not None:
             self._per_address[address] -= 1
             if not self._per_address[address]:
@@ -202,9 +189,6 @@ class Shared:
         if self.connections:
             return
         self.reader.latest = None
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            self._sweeping = None
         drains, self._drains = self._drains, []
         for drained, deadline in drains:
             if deadline.active():
@@ -238,22 +222,11 @@ class Shared:
         return prefix
 
     def _tick(self) -> None:
-        self.next_sweep = self.now + SWEEP
         date = date_line(time.time())
         if date != self._date:
             self._date = date
             self._prefixes.clear()
             self.templates.clear()
-
-    def _sweep(self) -> None:
-        self._sweeping = self.clock.callLater(SWEEP, self._sweep)
-        self._tick()
-        now = self.now
-        for connection in tuple(self.connections):
-            try:
-                connection.check_deadlines(now)
-            except Exception:
-                log.failure("a deadline of {connection} failed", connection=connection)
 
 
 def countable(client: IAddress | None) -> str | None:

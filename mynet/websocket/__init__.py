@@ -1,0 +1,35 @@
+"""WebSocket for Twisted (RFC 6455, RFC 7692): for protocols, and for coroutines.
+
+Protocols are those of `twisted.web.websocket`, served by a `WebSocketHandler` wherever a Handler
+can be; coroutines are served by `App.websocket`.
+"""
+
+from mynet.websocket.closed import WebSocketClosed, WebSocketDone, WebSocketLost
+from mynet.websocket.codes import WebSocketError
+from mynet.websocket.connection import WebSocketConnection
+from mynet.websocket.deflate import Deflate
+from mynet.websocket.endpoint import WebSocket, WebSocketEndpoint
+from mynet.websocket.interfaces import WebSocketProtocol, WebSocketTransport
+from mynet.websocket.message import Message
+from mynet.websocket.opening import Opening, WebSocketHandler
+from mynet.websocket.policy import Policy, SlowConsumer
+from mynet.websocket.stats import Stats
+
+__all__ = [
+    "Deflate",
+    "Message",
+    "Opening",
+    "Policy",
+    "SlowConsumer",
+    "Stats",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketConnection",
+    "WebSocketDone",
+    "WebSocketEndpoint",
+    "WebSocketError",
+    "WebSocketHandler",
+    "WebSocketLost",
+    "WebSocketProtocol",
+    "WebSocketTransport",
+]

@@ -1,0 +1,654 @@
+"""A WebSocket connection: messages in, messages out, over any stream transport of Twisted's.
+
+It is the IProtocol of that transport, and itself the transport of a `WebSocketProtocol`, with the
+interface of `twisted.web.websocket`: protocols written for that run on this. Here is all policy:
+signs of life, the closing handshake and its deadline, back-pressure both ways. What bytes mean is
+in `mynet.websocket.messages`; what becomes of messages that must wait, in `mynet.websocket.outbox`.
+
+It begins after the opening handshake. The same class serves both roles: a client masks what it
+sends, and lets the server be the first to close the TCP connection (RFC 6455 section 7.1.1).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from enum import Enum, auto
+from math import inf
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mynet.http.sweep import Deadlines, Sweep
+from mynet.http.tls import is_tls
+from mynet.websocket.closed import WebSocketClosed, WebSocketDone, WebSocketLost
+from mynet.websocket.codes import (
+    ABNORMAL,
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    NO_STATUS,
+    NORMAL,
+    TRY_AGAIN_LATER,
+    WebSocketError,
+    is_sendable,
+)
+from mynet.websocket.deflate import Deflater, Parameters, make_codec
+from mynet.websocket.frames import (
+    BINARY,
+    CLOSE,
+    COMPRESSED,
+    FINAL,
+    MAX_CONTROL,
+    PING,
+    PONG,
+    TEXT,
+    frame,
+    header,
+)
+from mynet.websocket.interfaces import WebSocketProtocol
+from mynet.websocket.message import Message, as_bytes
+from mynet.websocket.messages import MessageReader
+from mynet.websocket.outbox import Outbox
+from mynet.websocket.shared import Shared
+
+LARGE = 16 * 1024
+"""From this size on a payload is handed to the transport as it is, not joined with its header."""
+
+MAX_REASON = MAX_CONTROL - 2
+"""How long the reason of a Close may be, in bytes."""
+
+SIGN_OF_LIFE = b"are you there"
+"""What our own pings say. Their answers are not the application's."""
+
+Waiter = tuple[Message, Hashable | None, Deferred[None]]
+"""A message, its key, and who waits for it to be put to what waits."""
+
+log = Logger()
+
+
+class State(Enum):
+    """The course of a connection."""
+
+    CONNECTING = auto()
+    """What is sent waits for the opening handshake."""
+    OPEN = auto()
+    CLOSING = auto()
+    """We want to close: nothing more can be sent, and messages are not delivered. The peer's
+    Close is awaited, once ours has been sent."""
+    CLOSED = auto()
+    """No more frames, neither way; the TCP connection is about to end."""
+    LOST = auto()
+
+
+_OPEN = State.OPEN  # asked for with every message
+
+
+class _Deaf:
+    """The reader of a connection on which nothing can be understood any more."""
+
+    waiting = False
+
+    def add(self, data: bytes) -> None: ...
+
+    def read(self, data: bytes = b"") -> None: ...
+
+
+@implementer(IProtocol, IPushProducer)
+class WebSocketConnection:
+    """One connection of an endpoint.
+
+    What is sent never blocks. While the peer takes less than that, messages wait in an outbox, and
+    the policy for slow consumers is applied to them. To a protocol that does not say
+    `controls_reading = True` nothing is delivered meanwhile, so that one that only answers is
+    never slowed by its limits.
+    """
+
+    direct = True
+    """For the uv reactor: `dataReceived` stays what it is."""
+
+    __slots__ = (
+        "__weakref__",
+        "_asked",
+        "_client",
+        "_closers",
+        "_code",
+        "_controls_reading",
+        "_deadline",
+        "_deflater",
+        "_farewell",
+        "_held_up",
+        "_is_done",
+        "_outbox",
+        "_pong",
+        "_producer",
+        "_protocol",
+        "_reader",
+        "_reading_paused",
+        "_reason",
+        "_silent",
+        "_taking",
+        "_waiters",
+        "_write_paused",
+        "shared",
+        "state",
+        "sweep",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        shared: Shared,
+        protocol: WebSocketProtocol,
+        sweep: Sweep[Deadlines],
+        parameters: Parameters | None = None,
+        *,
+        client: bool = False,
+    ) -> None:
+        """A connection whose opening handshake will be done before `makeConnection`.
+
+        Args:
+            shared: The endpoint's.
+            protocol: Which is told all that happens.
+            sweep: Which looks at its deadlines.
+            parameters: Of compression, if it was agreed on.
+            client: Whether this is the client's side.
+        """
+        policy = shared.policy
+        self.shared = shared
+        self.sweep = sweep
+        self._protocol: Any = protocol
+        self._client = client
+        self._deflater: Deflater | None = None
+        inflater = None
+        if parameters is not None and policy.deflate is not None:
+            self._deflater, inflater = make_codec(parameters, policy.deflate, client=client)
+        self._reader: MessageReader | _Deaf = MessageReader(
+            masked=not client,
+            limit=policy.max_message_size,
+            max_frames=policy.max_frames,
+            inflater=inflater,
+        )
+        self.transport: Any = None
+        self.state = State.CONNECTING
+        # Signs of life
+        self._silent = False  # nothing has arrived since this was last looked at
+        self._asked = False  # for a sign of life
+        self._deadline = inf  # of a sign of life, of what the peer is to take, of the end
+        # What arrives
+        self._controls_reading = getattr(protocol, "controls_reading", False)
+        self._held_up = False  # by the application
+        self._reading_paused = False
+        self._taking = False
+        # What is sent
+        self._write_paused = True
+        self._outbox: Outbox | None = None
+        self._waiters: deque[Waiter] | None = None
+        self._producer: IPushProducer | None = None
+        self._pong: bytes | None = None  # to be sent when the peer takes more
+        # Its end
+        self._farewell: tuple[int, str] | None = None  # a Close that waits for what is before it
+        self._code = ABNORMAL
+        self._reason = ""
+        self._is_done = False  # both sides have said Close
+        self._closers: list[Callable[[], object]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._protocol!r}, {self.state.name.lower()}>"
+
+    # What arrives
+
+    def dataReceived(self, data: bytes) -> None:
+        self.shared.stats.bytes_received += len(data)
+        self._silent = False
+        if self._taking or self._reading_paused:
+            self._reader.add(data)
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes = b"") -> None:
+        """Deliver what can be read, until reading is paused."""
+        self._taking = True
+        stats = self.shared.stats
+        try:
+            event = self._reader.read(data)
+            while event is not None:
+                opcode, value = event
+                if opcode == TEXT:
+                    if self.state is _OPEN:
+                        stats.messages_received += 1
+                        self._protocol.textMessageReceived(value)
+                elif opcode != BINARY:
+                    self._control(opcode, value)
+                elif self.state is _OPEN:
+                    stats.messages_received += 1
+                    self._protocol.bytesMessageReceived(value)
+                if self._reading_paused or not self._reader.waiting:
+                    break
+                event = self._reader.read()
+        except Exception:
+            self._failed(Failure())
+        finally:
+            self._taking = False
+
+    def _control(self, opcode: int, value: Any) -> None:
+        if opcode == CLOSE:
+            self._close_received(*value)
+        elif self.state is not _OPEN:
+            pass  # a Close is all that counts now
+        elif opcode == PING:
+            if self._write_paused:
+                self._pong = value  # the latest is enough (section 5.5.3)
+            else:
+                self._write(FINAL | PONG, value)
+        elif value != SIGN_OF_LIFE:
+            self._protocol.pongReceived(value)
+
+    def pause_reading(self) -> None:
+        """Deliver nothing for now, and so let the peer wait."""
+        self._held_up = True
+        self._mind_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again what arrives, and at once what has arrived."""
+        self._held_up = False
+        self._mind_reading()
+
+    def _mind_reading(self) -> None:
+        """Pause or resume reading, as is right now."""
+        waits = self._held_up or (self._write_paused and not self._controls_reading)
+        pause = waits and self.state is _OPEN
+        if pause is self._reading_paused or self.state is State.LOST:
+            return
+        self._reading_paused = pause
+        if pause:
+            self.transport.pauseProducing()
+            return
+        self.transport.resumeProducing()
+        if not self._taking:
+            self._take()
+
+    # What is sent
+
+    def sendTextMessage(self, text: str) -> None:
+        """Send a text; once the connection is to be closed, it goes nowhere."""
+        if self._write_paused or self.state is not _OPEN:
+            self._send_later(Message(text), None)
+        else:
+            self._send(TEXT, text.encode())
+
+    def sendBytesMessage(self, data: bytes) -> None:
+        """The same with bytes."""
+        if self._write_paused or self.state is not _OPEN:
+            self._send_later(Message(data), None)
+        else:
+            self._send(BINARY, as_bytes(data))
+
+    def deliver(self, message: Message, key: Hashable | None = None) -> None:
+        """The same with a message that many receive; `key` is for the policy `latest`."""
+        if self._write_paused or self.state is not _OPEN:
+            self._send_later(message, key)
+        else:
+            self._send_message(message)
+
+    def send(
+        self, data: str | bytes | Message, key: Hashable | None = None
+    ) -> Deferred[None] | None:
+        """Send a message, and tell whoever can wait when to send the next one.
+
+        Returns:
+            None if that is now. A Deferred if so much waits that this message was not even put
+            to it: it fires when it was. Cancelled before, it takes the message back.
+
+        Raises:
+            WebSocketClosed: The connection is closed, or about to be. The Deferred may fail
+                with it, too.
+            TypeError: This is no message.
+        """
+        if not self.can_send:
+            raise self.closed()
+        if not self._write_paused:
+            if isinstance(data, str):
+                self._send(TEXT, data.encode())
+            elif isinstance(data, Message):
+                self._send_message(data)
+            else:
+                self._send(BINARY, as_bytes(data))
+            return None
+        message = data if isinstance(data, Message) else Message(data)
+        if self._waiters or self._must_wait():
+            return self._wait_to_send(message, key)
+        self._send_later(message, key)
+        return None
+
+    @property
+    def can_send(self) -> bool:
+        """Whether what is sent now has a chance."""
+        return self.state is _OPEN or (self.state is State.CONNECTING and self._farewell is None)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping. The peer need not answer each, but the last.
+
+        Raises:
+            ValueError: The payload is longer than 125 bytes.
+        """
+        if len(payload) > MAX_CONTROL:
+            raise ValueError(f"a ping has {MAX_CONTROL} bytes at most, not {len(payload)}")
+        if self.state is _OPEN:
+            self._write(FINAL | PING, payload)
+
+    def attachProducer(self, producer: IPushProducer) -> None:
+        """Pause this producer while the peer takes less than it is sent.
+
+        Raises:
+            RuntimeError: There is one already.
+        """
+        if self._producer is not None:
+            raise RuntimeError(f"{self._producer!r} is attached already")
+        self._producer = producer
+        if self.state is State.LOST:
+            producer.stopProducing()
+        elif self._write_paused:
+            producer.pauseProducing()
+
+    def detachProducer(self) -> None:
+        """Do so no longer."""
+        self._producer = None
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        self.shared.stats.messages_sent += 1
+        deflater = self._deflater
+        if deflater is not None and len(payload) >= deflater.threshold:
+            self._write(FINAL | COMPRESSED | opcode, deflater.compress(payload))
+        else:
+            self._write(FINAL | opcode, payload)
+
+    def _send_message(self, message: Message) -> None:
+        if self._client:  # which masks each by itself
+            self._send(message.opcode, message.payload)
+            return
+        if self._deflater is None:
+            data = message.frame
+        else:
+            data = message.compressed_frame(self._deflater)
+            self._deflater.forget()  # what the peer remembers is another message now
+        stats = self.shared.stats
+        stats.messages_sent += 1
+        stats.bytes_sent += len(data)
+        self.transport.write(data)
+
+    def _write(self, first: int, payload: bytes) -> None:
+        """Write a frame."""
+        if self._client:
+            data = frame(first, payload, next(self.shared.keys))
+        elif len(payload) < LARGE:
+            data = frame(first, payload)
+        else:
+            data = header(first, len(payload))
+            self.shared.stats.bytes_sent += len(data)
+            self.transport.write(data)
+            data = payload
+        self.shared.stats.bytes_sent += len(data)
+        self.transport.write(data)
+
+    # What waits to be sent
+
+    def _send_later(self, message: Message, key: Hashable | None) -> None:
+        if not self.can_send:
+            return
+        if self._outbox is None:
+            self._outbox = Outbox(self.shared.policy, self.shared.stats)
+        if not self._outbox.put(message, key):
+            self.shared.stats.slow += 1
+            self.fail(TRY_AGAIN_LATER, "too much waits to be sent")
+
+    def _must_wait(self) -> bool:
+        """Whether who can wait has to."""
+        waits = self.shared.policy.slow_consumer == "wait"
+        return waits and self._outbox is not None and self._outbox.is_full
+
+    def _wait_to_send(self, message: Message, key: Hashable | None) -> Deferred[None]:
+        if self._waiters is None:
+            self._waiters = deque()
+        waiters = self._waiters
+        sent: Deferred[None] = Deferred(lambda _: waiters.remove(waiter))
+        waiter = (message, key, sent)
+        waiters.append(waiter)
+        return sent
+
+    def _flush(self) -> None:
+        """Send what waits, as far as the peer takes it."""
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self._write(FINAL | PONG, pong)
+        while self._outbox and not self._write_paused:
+            self._send_message(self._outbox.take())
+        while self._waiters and not self._must_wait():
+            message, key, sent = self._waiters.popleft()
+            self.deliver(message, key)
+            sent.callback(None)
+        if self._outbox is not None and not self._outbox:
+            self._outbox = None
+        if self._farewell is not None and not self._outbox:
+            self._say_farewell(*self._farewell)
+
+    # Signs of life
+
+    def check_deadlines(self, now: float) -> None:
+        """Act upon what should have happened by now; called by the endpoint's sweep."""
+        policy = self.shared.policy
+        if self.state is _OPEN and not self._silent and not self._write_paused:
+            self._silent = True
+            self._asked = False
+            self._deadline = inf if policy.ping_interval is None else now + policy.ping_interval
+        elif self._deadline > now:
+            pass
+        elif self.state is not _OPEN:
+            self._reason = self._reason or "the closing handshake took too long"
+            self.abortConnection()
+        elif self._asked or self._write_paused:
+            self.shared.stats.dead += 1
+            self._reason = "no sign of life"
+            self.abortConnection()
+        else:
+            self._asked = True
+            self._deadline = now + policy.ping_timeout
+            self._write(FINAL | PING, SIGN_OF_LIFE)
+            if self._deflater is not None:
+                self._deflater.forget()  # what rests holds no more than it must
+
+    # Its end
+
+    def loseConnection(self, code: int = NORMAL, reason: str = "") -> None:
+        """Close, when all has been sent that was.
+
+        The peer has `close_timeout` for that and for its own Close; then it is cut off.
+
+        Raises:
+            ValueError: This is no code that can be sent, or the reason is longer than 123 bytes.
+        """
+        check_close(code, reason)
+        if not self.can_send:
+            return
+        self._farewell = code, reason
+        self._fail_waiters()
+        if self.state is _OPEN:
+            self._close_down(State.CLOSING)
+            if not self._outbox:
+                self._say_farewell(code, reason)
+
+    def fail(self, code: int, reason: str) -> None:
+        """Close at once, since something is wrong: what waits to be sent is not."""
+        if self.state is State.CLOSED or self.state is State.LOST:
+            return
+        self._code = code
+        self._reason = reason
+        self._outbox = None
+        if self.state is State.CONNECTING:
+            self._farewell = code, reason
+            return
+        if self.state is _OPEN or self._farewell is not None:
+            self._write(FINAL | CLOSE, close_payload(code, reason))
+        self._close_down(State.CLOSED)
+        # Closing while the peer still sends would reset the connection, and might take the Close
+        # from it. Of TLS one side's goodbye is enough.
+        if is_tls(self.transport) or not hasattr(self.transport, "loseWriteConnection"):
+            self._lose_transport()
+        else:
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+
+    def abortConnection(self) -> None:
+        """Cut the connection off."""
+        self.transport.abortConnection()
+
+    def drain(self) -> None:
+        """The server stops."""
+        self.loseConnection(GOING_AWAY, "the server stops")
+
+    def on_close(self, call: Callable[[], object]) -> None:
+        """Call this when the connection is over; at once if it is."""
+        if self.state is State.LOST:
+            call()
+        elif self._closers is None:
+            self._closers = [call]
+        else:
+            self._closers.append(call)
+
+    def closed(self) -> WebSocketClosed:
+        """How it ended, as far as that is known."""
+        kind = WebSocketDone if self._is_done else WebSocketLost
+        return kind(self._code, self._reason)
+
+    def _say_farewell(self, code: int, reason: str) -> None:
+        self._farewell = None
+        self._write(FINAL | CLOSE, close_payload(code, reason))
+
+    def _close_received(self, code: int, reason: str) -> None:
+        self._code = code
+        self._reason = reason
+        self._is_done = True
+        if self.state is _OPEN or self._farewell is not None:
+            self._say_farewell(code, "")
+        self._outbox = None
+        self._close_down(State.CLOSED)
+        if not self._client:
+            self._lose_transport()
+
+    def _close_down(self, state: State) -> None:
+        self.state = state
+        self._fail_waiters()
+        if state is State.CLOSED:
+            self._farewell = None
+            self._reader = _DEAF
+        self._deadline = self.sweep.now + self.shared.policy.close_timeout
+        self._mind_reading()
+
+    def _lose_transport(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def _failed(self, failure: Failure) -> None:
+        """Something was raised while this was run for the peer, or by the application."""
+        error = failure.value
+        if isinstance(error, WebSocketError):
+            self.fail(error.code, error.reason)
+            return
+        log.failure("{connection} failed", failure, connection=self)
+        self.shared.stats.failures += 1
+        self.fail(INTERNAL_ERROR, "")
+
+    def _fail_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for _, _, sent in waiters or ():
+            sent.errback(self.closed())
+
+    # IProtocol, besides dataReceived
+
+    def makeConnection(self, transport: Any) -> None:
+        self.transport = transport
+        self.state = State.OPEN
+        self.shared.stats.accepted += 1
+        self.sweep.add(self)
+        try:
+            self._protocol.negotiationStarted(self)
+            self._write_paused = False
+            transport.registerProducer(self, True)
+            if self._farewell is not None:
+                self._close_down(State.CLOSING)
+            self._flush()
+            if self.state is _OPEN:
+                self._protocol.negotiationFinished()
+        except Exception:
+            self._failed(Failure())
+
+    def connectionMade(self) -> None:
+        """Its protocol is told by other names."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.state = State.LOST
+        self._reader = _DEAF
+        self._outbox = None
+        self._deadline = inf
+        self.sweep.discard(self)
+        self.shared.stats.closed[self._code] += 1
+        self._fail_waiters()
+        protocol, self._protocol = self._protocol, None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            call_safely(producer.stopProducing)
+        call_safely(protocol.connectionLost, Failure(self.closed()))
+        closers, self._closers = self._closers, None
+        for call in closers or ():
+            call_safely(call)
+
+    # IPushProducer: the transport tells how fast the peer takes what is written
+
+    def pauseProducing(self) -> None:
+        self._write_paused = True
+        if self.state is _OPEN:
+            self._deadline = self.sweep.next + self.shared.policy.send_timeout
+        if self._producer is not None:
+            self._producer.pauseProducing()
+        self._mind_reading()
+
+    def resumeProducing(self) -> None:
+        self._write_paused = False
+        self._silent = False
+        self._flush()
+        if self._write_paused or self.state is not _OPEN:
+            return
+        if self._producer is not None:
+            self._producer.resumeProducing()
+        self._mind_reading()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; connectionLost follows."""
+
+
+_DEAF = _Deaf()
+
+
+def check_close(code: int, reason: str) -> None:
+    """Raises ValueError for what no Close can tell."""
+    if not is_sendable(code):
+        raise ValueError(f"{code} is not a close code that can be sent")
+    if len(reason.encode()) > MAX_REASON:
+        raise ValueError(f"the reason of a Close has {MAX_REASON} bytes at most")
+
+
+def close_payload(code: int, reason: str) -> bytes:
+    """Of a Close frame; empty for 1005, the code of one that has none."""
+    return b"" if code == NO_STATUS else code.to_bytes(2) + reason.encode()
+
+
+def call_safely(function: Callable[..., object], *arguments: object) -> None:
+    """Call what others gave us, where it is too late for its errors to matter."""
+    try:
+        function(*arguments)
+    except Exception:
+        log.failure("{function} failed", function=function)

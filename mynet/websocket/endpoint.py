@@ -1,0 +1,246 @@
+"""A coroutine function as a Handler: it is called with a `WebSocket` for each that is opened.
+
+Its first steps are taken before the client is answered, and so it may refuse; with its first
+message the WebSocket is accepted, if it was not before. What comes of it then is only how it ends:
+by returning it closes with 1000, by an error with 1011.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError as AsyncioCancelledError
+from collections.abc import Callable, Coroutine, Iterable
+from contextvars import copy_context
+from inspect import iscoroutinefunction
+from typing import Any, Unpack, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mynet.http.coroutines import Signal, start
+from mynet.http.errors import HTTPError
+from mynet.http.message import Request, Response, Upgrade
+from mynet.websocket.closed import WebSocketClosed, WebSocketLost
+from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL, WebSocketError
+from mynet.websocket.connection import State, WebSocketConnection
+from mynet.websocket.opening import Opening
+from mynet.websocket.policy import Policy, PolicyFields
+from mynet.websocket.shared import Shared
+from mynet.websocket.socket import Socket
+
+Function = Callable[..., Coroutine[Any, Any, object]]
+
+log = Logger()
+
+
+class WebSocket(Socket):
+    """What a handler of WebSockets is given: a client that wants one, then the connection.
+
+    It is accepted by `accept`, or else by the first that is received or sent. To refuse it, return
+    a Response or raise an HTTPError before.
+    """
+
+    __slots__ = ("_answer", "_opened", "_opening", "_task", "_upgrade", "_waiting", "request")
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__()
+        self.request = opening.request
+        """The request that asked for it."""
+        self._opening = opening
+        self._answer: Deferred[Any] = Deferred(self._cancel_task)
+        self._upgrade: Upgrade | None = None
+        self._opened: Signal | None = None  # fired when it is, or never will be
+        self._task: Deferred[object] | None = None
+        self._waiting: IDelayedCall | None = None  # for the coroutine: to decide, or to end
+
+    def __repr__(self) -> str:
+        return f"<WebSocket of {self.request!r}>"
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """Those that the client offers, in its order."""
+        return self._opening.subprotocols
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The one that is spoken, or will be unless `accept` is given another."""
+        return self._opening.subprotocol
+
+    @property
+    def connection(self) -> WebSocketConnection:
+        """The connection below; to ask for it accepts it."""
+        return self._connection or self._accept()
+
+    async def accept(
+        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Accept it, and wait until it is open.
+
+        Args:
+            subprotocol: One that the client offered; else that of the policy, if any.
+            headers: More fields of the response.
+
+        Raises:
+            ValueError: The client did not offer this subprotocol.
+            RuntimeError: It has been accepted already.
+            WebSocketClosed: The client has gone.
+        """
+        if self._connection is not None:
+            raise RuntimeError("this WebSocket has been accepted already")
+        self._accept(subprotocol, headers)
+        if self.connection.state is State.CONNECTING and self._closed is None:
+            self._opened = Signal()
+            await self._opened
+        if self._closed is not None:
+            raise self._closed
+
+    async def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """See `Socket.close`. Before it is accepted, this refuses it with 403."""
+        if self._connection is None:
+            raise HTTPError(403, reason)
+        await super().close(code, reason)
+
+    def _accept(
+        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+    ) -> WebSocketConnection:
+        if self._answer.called:
+            raise WebSocketLost(ABNORMAL, "it was not opened")
+        self._upgrade = self._opening.accept(self, subprotocol, headers)
+        connection = self._connection = cast(WebSocketConnection, self._upgrade.protocol)
+        self.request.on_finish(self._request_over)
+        self._give_answer(self._upgrade)
+        return connection
+
+    # Its course
+
+    def run(self, coroutine: Coroutine[Any, Any, object]) -> Deferred[Response]:
+        """Run what a handler made of it, which is what answers the client."""
+        clock = self.request.exchange.sweep.clock
+        try:
+            result = start(coroutine, copy_context(), clock)
+        except Exception:
+            self._failed(Failure())
+            return self._answer
+        if not isinstance(result, Deferred):
+            self._finished(result)
+            return self._answer
+        self._task = result
+        if not self._answer.called:
+            timeout = self._opening.shared.policy.handshake_timeout
+            self._waiting = clock.callLater(timeout, self._take_too_long)
+        result.addCallbacks(self._finished, self._failed)
+        return self._answer
+
+    def _give_answer(self, answer: Response | Failure) -> None:
+        """Answer the client: by a Deferred, which also takes errors."""
+        self._stop_waiting()
+        if answer is not self._upgrade:
+            self._opening.shared.stats.refused += 1
+        self._answer.callback(answer)
+
+    def _take_too_long(self) -> None:
+        self._waiting = None
+        self._give_answer(Failure(HTTPError(503, "This took too long.")))
+        self._cancel_task()
+
+    def _finished(self, result: object) -> None:
+        self._over()
+        if self._connection is not None:
+            self._connection.loseConnection(NORMAL)
+        elif self._answer.called:
+            pass
+        elif isinstance(result, Response):
+            self._give_answer(result)
+        elif result is None:
+            self._give_answer(Failure(HTTPError(403)))
+        else:
+            kind = type(result).__name__
+            wrong = TypeError(f"a WebSocket cannot be refused with {kind}: return a Response")
+            self._give_answer(Failure(wrong))
+
+    def _failed(self, failure: Failure) -> None:
+        self._over()
+        error = failure.value
+        if self._connection is None and not self._answer.called:
+            self._give_answer(failure)
+        elif isinstance(error, WebSocketClosed | CancelledError | AsyncioCancelledError):
+            pass  # nobody is left to be told
+        elif isinstance(error, WebSocketError) and self._connection is not None:
+            self._connection.fail(error.code, error.reason)
+        else:
+            log.failure("{socket} failed", failure, socket=self)
+            self._opening.shared.stats.failures += 1
+            if self._connection is not None:
+                self._connection.fail(INTERNAL_ERROR, "")
+
+    def _over(self) -> None:
+        self._task = None
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+
+    def _cancel_task(self, _: object = None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _request_over(self) -> None:
+        """If it never was opened, it never will be: middleware answered, or the client went."""
+        if self.connection.state is State.CONNECTING:
+            self.connection.connectionLost()
+
+    def _leave(self) -> None:
+        """The coroutine goes on, and on, though its connection is over."""
+        self._waiting = None
+        log.warn("{socket} was over, and what handles it is cancelled", socket=self)
+        self._cancel_task()
+
+    # WebSocketProtocol
+
+    def negotiationFinished(self) -> None:
+        if self._opened is not None:
+            self._opened.fire()
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)
+        if self._opened is not None:
+            self._opened.fire()
+        if self._task is not None:
+            timeout = self._opening.shared.policy.leave_timeout
+            clock = self.request.exchange.sweep.clock
+            self._waiting = clock.callLater(timeout, self._leave)
+
+
+class WebSocketEndpoint:
+    """A Handler that runs a coroutine function for each WebSocket."""
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        with_parameters: bool = False,
+        policy: Policy | None = None,
+        **fields: Unpack[PolicyFields],
+    ) -> None:
+        """One endpoint.
+
+        Args:
+            function: Called with a `WebSocket`.
+            with_parameters: Whether also with `request.path_params`, by name.
+            policy: `Policy()` unless given.
+            fields: What is different in that policy: `max_message_size=4096`.
+        """
+        if not iscoroutinefunction(function):
+            raise TypeError(f"{function!r} is no coroutine function, as a WebSocket's must be")
+        self._function = function
+        self._with_parameters = with_parameters
+        self.shared = Shared(policy, **fields)
+        """The endpoint's policy and counts."""
+
+    def __call__(self, request: Request) -> Deferred[Response]:
+        socket = WebSocket(Opening(request, self.shared))
+        parameters = request.path_params if self._with_parameters else {}
+        return socket.run(self._function(socket, **parameters))

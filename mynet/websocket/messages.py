@@ -1,0 +1,224 @@
+"""Messages (RFC 6455 sections 5.4 to 5.6, RFC 7692 section 6): of frames, within limits.
+
+Here is decided what frames mean together: messages in fragments with control frames between
+them, compressed ones, text, which must be UTF-8 and is looked at as it arrives, the codes and
+reasons of a Close. All limits hold while a message arrives, before its bytes are kept.
+"""
+
+from __future__ import annotations
+
+import codecs
+from io import BytesIO, StringIO
+from typing import Any, Final
+
+from mynet.websocket.codes import (
+    INVALID_DATA,
+    NO_STATUS,
+    PROTOCOL_ERROR,
+    TOO_BIG,
+    WebSocketError,
+    is_sendable,
+)
+from mynet.websocket.deflate import Inflater
+from mynet.websocket.frames import (
+    BINARY,
+    CLOSE,
+    COMPRESSED,
+    CONTROL,
+    FINAL,
+    MORE,
+    TEXT,
+    UNLIMITED,
+    FrameReader,
+)
+
+Event = tuple[int, Any]
+"""An opcode, and what came with it: TEXT a str, BINARY bytes, PING and PONG their payload, CLOSE
+its code (1005 if it had none) and reason."""
+
+_WHOLE: Final = {FINAL | opcode | flag for opcode in (TEXT, BINARY) for flag in (0, COMPRESSED)}
+
+_new_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class MessageReader:
+    """Takes the bytes of one direction of a connection apart, into messages and control frames.
+
+    Called like a `FrameReader`, which it has.
+    """
+
+    __slots__ = (
+        "_collected",
+        "_compressed",
+        "_final",
+        "_frames",
+        "_inflater",
+        "_limit",
+        "_most",
+        "_number",
+        "_opcode",
+        "_size",
+    )
+
+    def __init__(
+        self,
+        *,
+        masked: bool,
+        limit: int | None,
+        max_frames: int,
+        inflater: Inflater | None = None,
+    ) -> None:
+        """One for each direction.
+
+        Args:
+            masked: Whether frames must be masked, or must not be.
+            limit: The size of a message, in bytes, also after inflation. None: no limit.
+            max_frames: How many frames a message may have.
+            inflater: For compressed messages, if they were agreed on.
+        """
+        self._frames = FrameReader(masked=masked, compressed=inflater is not None)
+        self._limit = UNLIMITED if limit is None else limit
+        self._frames.room = self._limit
+        self._most = max_frames
+        self._inflater = inflater
+        self._opcode = 0  # of the message that has begun
+        self._final = 0  # whether its present frame is its last
+        self._compressed = 0
+        self._number = 0
+        self._size = 0
+        self._collected: _Text | _Bytes | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something waits here to be read, or for its rest."""
+        return self._frames.waiting
+
+    def add(self, data: bytes) -> None:
+        """Keep what has arrived, to be read later."""
+        self._frames.add(data)
+
+    def read(self, data: bytes = b"") -> Event | None:
+        """The next event; None if more must arrive before.
+
+        Args:
+            data: What has arrived since.
+
+        Raises:
+            WebSocketError: The rules have been broken, or a limit. Nothing can be read any more.
+        """
+        frame = self._frames.read(data)
+        while frame is not None:
+            first, payload, is_all = frame
+            if is_all and not self._opcode and first in _WHOLE:
+                if first & COMPRESSED:
+                    payload = self._inflate(payload, True)
+                if first & TEXT:
+                    return TEXT, _text(payload)
+                return BINARY, payload
+            if first != MORE and first & CONTROL:
+                return _control(first & 0x0F, payload)
+            if first != MORE:
+                self._begin_frame(first)
+            self._collect(payload)
+            if is_all and self._final:
+                return self._finish()
+            if is_all and not self._compressed:
+                self._frames.room = self._limit - self._size
+            frame = self._frames.read()
+        return None
+
+    def _begin_frame(self, first: int) -> None:
+        opcode = first & 0x0F
+        self._final = first & FINAL
+        if not opcode:
+            if not self._opcode:
+                raise WebSocketError(PROTOCOL_ERROR, "a continuation of no message")
+            self._number += 1
+            if self._number > self._most:
+                raise WebSocketError(TOO_BIG, "the message has too many frames")
+            return
+        if self._opcode:
+            raise WebSocketError(PROTOCOL_ERROR, "a message within a message")
+        self._opcode = opcode
+        self._number = 1
+        self._compressed = first & COMPRESSED
+        if self._compressed:
+            self._frames.room = UNLIMITED
+        self._collected = _Text() if opcode == TEXT else _Bytes()
+
+    def _collect(self, payload: bytes) -> None:
+        if self._compressed:
+            payload = self._inflate(payload, False)
+        self._keep(payload)
+
+    def _keep(self, data: bytes) -> None:
+        assert self._collected is not None
+        self._size += len(data)
+        self._collected.write(data)
+
+    def _inflate(self, payload: bytes, last: bool) -> bytes:
+        assert self._inflater is not None
+        room = self._limit - self._size
+        data = self._inflater.inflate(payload, room)
+        return data + self._inflater.finish(room - len(data)) if last else data
+
+    def _finish(self) -> Event:
+        if self._compressed:
+            self._keep(self._inflate(b"", True))
+        assert self._collected is not None
+        event = self._opcode, self._collected.finish()
+        self._collected = None
+        self._opcode = self._compressed = self._size = 0
+        self._frames.room = self._limit
+        return event
+
+
+class _Bytes:
+    """A binary message in the making."""
+
+    def __init__(self) -> None:
+        self._bytes = BytesIO()
+        self.write = self._bytes.write
+        self.finish = self._bytes.getvalue  # which does not copy
+
+
+class _Text:
+    """A text in the making."""
+
+    def __init__(self) -> None:
+        self._text = StringIO()
+        self._decoder = _new_decoder()
+
+    def write(self, data: bytes, last: bool = False) -> None:
+        """Put more to it; what is no UTF-8 is an error as soon as that can be seen."""
+        try:
+            self._text.write(self._decoder.decode(data, last))
+        except UnicodeDecodeError:
+            raise _not_utf8() from None
+
+    def finish(self) -> str:
+        """The whole text."""
+        self.write(b"", True)
+        return self._text.getvalue()
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise _not_utf8() from None
+
+
+def _not_utf8() -> WebSocketError:
+    return WebSocketError(INVALID_DATA, "a text is not UTF-8")
+
+
+def _control(opcode: int, payload: bytes) -> Event:
+    if opcode != CLOSE:
+        return opcode, payload
+    if not payload:
+        return CLOSE, (NO_STATUS, "")
+    code = int.from_bytes(payload[:2])
+    if len(payload) == 1 or not is_sendable(code):
+        raise WebSocketError(PROTOCOL_ERROR, "a Close has no valid code")
+    return CLOSE, (code, _text(payload[2:]))

@@ -1,0 +1,232 @@
+"""A WebSocket for coroutines: messages are received and sent where one waits for that.
+
+What it receives waits here, up to a limit, until it is asked for; then the peer waits. What
+happens on the connection is told to it as to any `WebSocketProtocol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from secrets import token_bytes
+from typing import Self, cast
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from mynet.http.coroutines import Signal
+from mynet.websocket.closed import WebSocketClosed
+from mynet.websocket.codes import NORMAL
+from mynet.websocket.connection import WebSocketConnection
+from mynet.websocket.interfaces import WebSocketProtocol
+from mynet.websocket.message import Message
+
+OVERHEAD = 64
+"""What a message that waits costs besides its bytes."""
+
+
+Ping = tuple[bytes, float, Deferred[float]]
+"""What a ping said, when, and who waits for the answer."""
+
+
+class Socket(WebSocketProtocol):
+    """A connection as a coroutine sees it, on either side.
+
+    `async for message in socket` ends when the connection is closed, however that happened.
+    One coroutine at a time may receive; any number may send.
+    """
+
+    controls_reading = True
+
+    __slots__ = (
+        "_closed",
+        "_closers",
+        "_connection",
+        "_holds_up",
+        "_pings",
+        "_queue",
+        "_queued",
+        "_receiver",
+    )
+
+    def __init__(self) -> None:
+        self._connection: WebSocketConnection | None = None
+        self._closed: WebSocketClosed | None = None
+        self._closers: list[Deferred[None]] | None = None
+        self._pings: list[Ping] | None = None
+        # What has been received, and is not asked for yet
+        self._queue: list[str | bytes] = []
+        self._queued = 0
+        self._holds_up = False  # its peer
+        self._receiver: Signal | None = None  # fired when there is something for who waits
+
+    @property
+    def connection(self) -> WebSocketConnection:
+        """The connection below."""
+        assert self._connection is not None
+        return self._connection
+
+    @property
+    def close_code(self) -> int | None:
+        """With what code it was closed, see `WebSocketClosed`; None while it is open."""
+        return None if self._closed is None else self._closed.code
+
+    @property
+    def close_reason(self) -> str:
+        """With what reason."""
+        return "" if self._closed is None else self._closed.reason
+
+    # Receiving
+
+    async def receive(self) -> str | bytes:
+        """The next message: a str if it is text, else bytes.
+
+        Raises:
+            WebSocketClosed: The connection is closed, and all has been received.
+            RuntimeError: Another coroutine is receiving.
+        """
+        if not self._queue:
+            await self._wait_to_receive()
+        return self._take()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        if not self._queue:
+            try:
+                await self._wait_to_receive()
+            except WebSocketClosed:
+                raise StopAsyncIteration from None
+        return self._take()
+
+    async def _wait_to_receive(self) -> None:
+        _ = self.connection  # which may have to be opened
+        if self._closed is not None:
+            raise self._closed
+        if self._receiver is not None:
+            raise RuntimeError("another coroutine is receiving from this WebSocket")
+        self._receiver = Signal()
+        try:
+            await self._receiver
+        finally:
+            self._receiver = None
+        if not self._queue and self._closed is not None:
+            raise self._closed
+
+    def _take(self) -> str | bytes:
+        message = self._queue.pop(0)
+        self._queued -= len(message) + OVERHEAD
+        if self._holds_up and self._queued <= 0:
+            self._holds_up = False
+            self.connection.resume_reading()
+        return message
+
+    def _put(self, message: str | bytes) -> None:
+        self._queue.append(message)
+        self._queued += len(message) + OVERHEAD
+        if self._receiver is not None:
+            self._receiver.fire()
+        elif self._queued > self.connection.shared.policy.receive_limit and not self._holds_up:
+            self._holds_up = True
+            self.connection.pause_reading()
+
+    # Sending
+
+    async def send(self, message: str | bytes | Message, key: Hashable | None = None) -> None:
+        """Send a message: a str as text, bytes as binary.
+
+        While the peer takes less than it is sent this waits, if that is the policy. Cancelled, it
+        has not been sent.
+
+        Args:
+            message: What to send. A `Message` that is sent to many is made only once.
+            key: For the policy `latest`: of what waits under the same key, the latest is kept.
+
+        Raises:
+            WebSocketClosed: The connection is closed, or about to be.
+            TypeError: This is no message.
+        """
+        waiting = self.connection.send(message, key)
+        if waiting is not None:
+            await waiting
+
+    def deliver(self, message: Message, key: Hashable | None = None) -> None:
+        """Send without waiting, and without an error where that is too late: as topics do."""
+        self.connection.deliver(message, key)
+
+    async def ping(self) -> float:
+        """Ask for a sign of life; our own pings, which are sent anyway, need none of this.
+
+        Returns:
+            How long it took, in seconds.
+
+        Raises:
+            WebSocketClosed: None has come.
+        """
+        connection = self.connection
+        if not connection.can_send:
+            raise connection.closed()
+        payload = token_bytes(8)
+        answered: Deferred[float] = Deferred()
+        if self._pings is None:
+            self._pings = []
+        self._pings.append((payload, connection.sweep.now, answered))
+        connection.ping(payload)
+        return await answered
+
+    # Its end
+
+    async def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """Close, when all has been sent that was, and wait until it is.
+
+        What still arrives is not received any more. To close twice does nothing.
+
+        Raises:
+            ValueError: This is no code that can be sent, or the reason is longer than 123 bytes.
+        """
+        self.connection.loseConnection(code, reason)
+        if self._closed is not None:
+            return
+        closed: Deferred[None] = Deferred()
+        if self._closers is None:
+            self._closers = []
+        self._closers.append(closed)
+        await closed
+
+    def on_close(self, call: Callable[[], object]) -> None:
+        """Call this when the connection is over; at once if it is."""
+        self.connection.on_close(call)
+
+    # WebSocketProtocol
+
+    def textMessageReceived(self, message: str) -> None:
+        self._put(message)
+
+    def bytesMessageReceived(self, data: bytes) -> None:
+        self._put(data)
+
+    def pongReceived(self, payload: bytes) -> None:
+        """It answers what was asked before, too (RFC 6455 section 5.5.3)."""
+        pings = self._pings or []
+        if not any(payload == asked for asked, _, _ in pings):
+            return
+        now = self.connection.sweep.now
+        while pings:
+            asked, since, answered = pings.pop(0)
+            if not answered.called:
+                answered.callback(now - since)
+            if asked == payload:
+                return
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._closed = cast(WebSocketClosed, reason.value)
+        pings, self._pings = self._pings, None
+        for _, _, answered in pings or ():
+            if not answered.called:
+                answered.errback(reason)
+        if self._receiver is not None:
+            self._receiver.fire()
+        closers, self._closers = self._closers, None
+        for closed in closers or ():
+            if not closed.called:
+                closed.callback(None)
