@@ -85,7 +85,7 @@ async def wait_for(awaitable: Awaitable[T]) -> T:
 
 
 class Signal:
-    """What one coroutine waits for, once, until somebody fires it: at next to no cost.
+    """What one coroutine waits for until somebody fires it, time and again, at next to no cost.
 
     It may be awaited by a handler's coroutine, which goes on while it is fired, by asyncio's
     tasks, and by whatever else Twisted runs. Cancelled, it raises their kind of CancelledError.
@@ -99,13 +99,22 @@ class Signal:
         self._wake: Callable[[Any], object] | None = None
 
     def __await__(self) -> Generator[Any, Any, None]:
+        self._cancelled = False
         self._asyncio_future_blocking = True
         if (yield self) is self:  # Twisted hands back at once what is no Deferred
-            waiting: Deferred[Any] = Deferred()
+            waiting: Deferred[Any] = Deferred(self._forget)
             self._wake = waiting.callback
             yield waiting
         if self._cancelled:
             raise CancelledError
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for it."""
+        return self._wake is not None
+
+    def _forget(self, _: object) -> None:
+        self._wake = None
 
     def fire(self) -> None:
         """Let whoever waits go on."""

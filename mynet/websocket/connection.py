@@ -59,6 +59,10 @@ from mynet.websocket.shared import Shared
 LARGE = 16 * 1024
 """From this size on a payload is handed to the transport as it is, not joined with its header."""
 
+WHOLE_TEXT = FINAL | TEXT
+WHOLE_BINARY = FINAL | BINARY
+"""The first bytes of messages in one frame, not compressed."""
+
 MAX_REASON = MAX_CONTROL - 2
 """How long the reason of a Close may be, in bytes."""
 
@@ -114,6 +118,7 @@ class WebSocketConnection:
     __slots__ = (
         "__weakref__",
         "_asked",
+        "_blocked",
         "_client",
         "_closers",
         "_code",
@@ -123,6 +128,7 @@ class WebSocketConnection:
         "_farewell",
         "_held_up",
         "_is_done",
+        "_is_plain",
         "_outbox",
         "_pong",
         "_producer",
@@ -131,6 +137,7 @@ class WebSocketConnection:
         "_reading_paused",
         "_reason",
         "_silent",
+        "_stats",
         "_taking",
         "_waiters",
         "_write_paused",
@@ -161,12 +168,14 @@ class WebSocketConnection:
         policy = shared.policy
         self.shared = shared
         self.sweep = sweep
+        self._stats = shared.stats
         self._protocol: Any = protocol
         self._client = client
         self._deflater: Deflater | None = None
         inflater = None
         if parameters is not None and policy.deflate is not None:
             self._deflater, inflater = make_codec(parameters, policy.deflate, client=client)
+        self._is_plain = self._deflater is None and not client
         self._reader: MessageReader | _Deaf = MessageReader(
             masked=not client,
             limit=policy.max_message_size,
@@ -186,6 +195,7 @@ class WebSocketConnection:
         self._taking = False
         # What is sent
         self._write_paused = True
+        self._blocked = True  # by that, or because it is not open
         self._outbox: Outbox | None = None
         self._waiters: deque[Waiter] | None = None
         self._producer: IPushProducer | None = None
@@ -203,7 +213,7 @@ class WebSocketConnection:
     # What arrives
 
     def dataReceived(self, data: bytes) -> None:
-        self.shared.stats.bytes_received += len(data)
+        self._stats.bytes_received += len(data)
         self._silent = False
         if self._taking or self._reading_paused:
             self._reader.add(data)
@@ -213,7 +223,7 @@ class WebSocketConnection:
     def _take(self, data: bytes = b"") -> None:
         """Deliver what can be read, until reading is paused."""
         self._taking = True
-        stats = self.shared.stats
+        stats = self._stats
         try:
             event = self._reader.read(data)
             while event is not None:
@@ -276,21 +286,21 @@ class WebSocketConnection:
 
     def sendTextMessage(self, text: str) -> None:
         """Send a text; once the connection is to be closed, it goes nowhere."""
-        if self._write_paused or self.state is not _OPEN:
+        if self._blocked:
             self._send_later(Message(text), None)
         else:
-            self._send(TEXT, text.encode())
+            self._send(WHOLE_TEXT, text.encode())
 
     def sendBytesMessage(self, data: bytes) -> None:
         """The same with bytes."""
-        if self._write_paused or self.state is not _OPEN:
+        if self._blocked:
             self._send_later(Message(data), None)
         else:
-            self._send(BINARY, as_bytes(data))
+            self._send(WHOLE_BINARY, as_bytes(data))
 
     def deliver(self, message: Message, key: Hashable | None = None) -> None:
         """The same with a message that many receive; `key` is for the policy `latest`."""
-        if self._write_paused or self.state is not _OPEN:
+        if self._blocked:
             self._send_later(message, key)
         else:
             self._send_message(message)
@@ -309,16 +319,16 @@ class WebSocketConnection:
                 with it, too.
             TypeError: This is no message.
         """
-        if not self.can_send:
-            raise self.closed()
-        if not self._write_paused:
+        if not self._blocked:
             if isinstance(data, str):
-                self._send(TEXT, data.encode())
+                self._send(WHOLE_TEXT, data.encode())
             elif isinstance(data, Message):
                 self._send_message(data)
             else:
-                self._send(BINARY, as_bytes(data))
+                self._send(WHOLE_BINARY, as_bytes(data))
             return None
+        if not self.can_send:
+            raise self.closed()
         message = data if isinstance(data, Message) else Message(data)
         if self._waiters or self._must_wait():
             return self._wait_to_send(message, key)
@@ -359,26 +369,32 @@ class WebSocketConnection:
         """Do so no longer."""
         self._producer = None
 
-    def _send(self, opcode: int, payload: bytes) -> None:
-        self.shared.stats.messages_sent += 1
+    def _send(self, first: int, payload: bytes) -> None:
+        """Send a message as a frame."""
+        stats = self._stats
+        stats.messages_sent += 1
+        if self._is_plain and len(payload) < LARGE:
+            data = frame(first, payload)
+            stats.bytes_sent += len(data)
+            self.transport.write(data)
+            return
         deflater = self._deflater
         if deflater is not None and len(payload) >= deflater.threshold:
-            self._write(FINAL | COMPRESSED | opcode, deflater.compress(payload))
-        else:
-            self._write(FINAL | opcode, payload)
+            first |= COMPRESSED
+            payload = deflater.compress(payload)
+        self._write(first, payload)
 
     def _send_message(self, message: Message) -> None:
         if self._client:  # which masks each by itself
-            self._send(message.opcode, message.payload)
+            self._send(FINAL | message.opcode, message.payload)
             return
         if self._deflater is None:
             data = message.frame
         else:
             data = message.compressed_frame(self._deflater)
             self._deflater.forget()  # what the peer remembers is another message now
-        stats = self.shared.stats
-        stats.messages_sent += 1
-        stats.bytes_sent += len(data)
+        self._stats.messages_sent += 1
+        self._stats.bytes_sent += len(data)
         self.transport.write(data)
 
     def _write(self, first: int, payload: bytes) -> None:
@@ -389,10 +405,10 @@ class WebSocketConnection:
             data = frame(first, payload)
         else:
             data = header(first, len(payload))
-            self.shared.stats.bytes_sent += len(data)
+            self._stats.bytes_sent += len(data)
             self.transport.write(data)
             data = payload
-        self.shared.stats.bytes_sent += len(data)
+        self._stats.bytes_sent += len(data)
         self.transport.write(data)
 
     # What waits to be sent
@@ -401,9 +417,9 @@ class WebSocketConnection:
         if not self.can_send:
             return
         if self._outbox is None:
-            self._outbox = Outbox(self.shared.policy, self.shared.stats)
+            self._outbox = Outbox(self.shared.policy, self._stats)
         if not self._outbox.put(message, key):
-            self.shared.stats.slow += 1
+            self._stats.slow += 1
             self.fail(TRY_AGAIN_LATER, "too much waits to be sent")
 
     def _must_wait(self) -> bool:
@@ -451,7 +467,7 @@ class WebSocketConnection:
             self._reason = self._reason or "the closing handshake took too long"
             self.abortConnection()
         elif self._asked or self._write_paused:
-            self.shared.stats.dead += 1
+            self._stats.dead += 1
             self._reason = "no sign of life"
             self.abortConnection()
         else:
@@ -541,6 +557,7 @@ class WebSocketConnection:
 
     def _close_down(self, state: State) -> None:
         self.state = state
+        self._blocked = True
         self._fail_waiters()
         if state is State.CLOSED:
             self._farewell = None
@@ -559,7 +576,7 @@ class WebSocketConnection:
             self.fail(error.code, error.reason)
             return
         log.failure("{connection} failed", failure, connection=self)
-        self.shared.stats.failures += 1
+        self._stats.failures += 1
         self.fail(INTERNAL_ERROR, "")
 
     def _fail_waiters(self) -> None:
@@ -572,11 +589,11 @@ class WebSocketConnection:
     def makeConnection(self, transport: Any) -> None:
         self.transport = transport
         self.state = State.OPEN
-        self.shared.stats.accepted += 1
+        self._stats.accepted += 1
         self.sweep.add(self)
         try:
             self._protocol.negotiationStarted(self)
-            self._write_paused = False
+            self._write_paused = self._blocked = False
             transport.registerProducer(self, True)
             if self._farewell is not None:
                 self._close_down(State.CLOSING)
@@ -591,11 +608,12 @@ class WebSocketConnection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.state = State.LOST
+        self._blocked = True
         self._reader = _DEAF
         self._outbox = None
         self._deadline = inf
         self.sweep.discard(self)
-        self.shared.stats.closed[self._code] += 1
+        self._stats.closed[self._code] += 1
         self._fail_waiters()
         protocol, self._protocol = self._protocol, None
         producer, self._producer = self._producer, None
@@ -609,7 +627,7 @@ class WebSocketConnection:
     # IPushProducer: the transport tells how fast the peer takes what is written
 
     def pauseProducing(self) -> None:
-        self._write_paused = True
+        self._write_paused = self._blocked = True
         if self.state is _OPEN:
             self._deadline = self.sweep.next + self.shared.policy.send_timeout
         if self._producer is not None:
@@ -618,6 +636,7 @@ class WebSocketConnection:
 
     def resumeProducing(self) -> None:
         self._write_paused = False
+        self._blocked = self.state is not _OPEN
         self._silent = False
         self._flush()
         if self._write_paused or self.state is not _OPEN:

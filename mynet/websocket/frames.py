@@ -236,5 +236,7 @@ def frame(first: int, payload: bytes, key: bytes | None = None) -> bytes:
         key: What it is masked with, as a client must.
     """
     if key is None:
-        return header(first, len(payload)) + payload
+        length = len(payload)
+        start = _SHORT_HEADERS[first][length] if length <= SHORT else header(first, length)
+        return start + payload
     return header(first, len(payload), MASKED) + key + apply_mask(payload, key)

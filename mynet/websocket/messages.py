@@ -38,6 +38,8 @@ its code (1005 if it had none) and reason."""
 
 _WHOLE: Final = {FINAL | opcode | flag for opcode in (TEXT, BINARY) for flag in (0, COMPRESSED)}
 
+_PLAIN_TEXT: Final = FINAL | TEXT
+
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -109,6 +111,11 @@ class MessageReader:
         frame = self._frames.read(data)
         while frame is not None:
             first, payload, is_all = frame
+            if first == _PLAIN_TEXT and is_all and not self._opcode:  # as most are
+                try:
+                    return TEXT, payload.decode()
+                except UnicodeDecodeError:
+                    raise _not_utf8() from None
             if is_all and not self._opcode and first in _WHOLE:
                 if first & COMPRESSED:
                     payload = self._inflate(payload, True)

@@ -55,9 +55,9 @@ class Socket(WebSocketProtocol):
         self._pings: list[Ping] | None = None
         # What has been received, and is not asked for yet
         self._queue: list[str | bytes] = []
-        self._queued = 0
+        self._queued = 0  # their size, but for what came when somebody waited for it
         self._holds_up = False  # its peer
-        self._receiver: Signal | None = None  # fired when there is something for who waits
+        self._receiver = Signal()
 
     @property
     def connection(self) -> WebSocketConnection:
@@ -84,49 +84,45 @@ class Socket(WebSocketProtocol):
             WebSocketClosed: The connection is closed, and all has been received.
             RuntimeError: Another coroutine is receiving.
         """
-        if not self._queue:
-            await self._wait_to_receive()
+        while not self._queue:
+            if self._closed is not None:
+                raise self._closed
+            await self._arrival()
         return self._take()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> str | bytes:
-        if not self._queue:
-            try:
-                await self._wait_to_receive()
-            except WebSocketClosed:
-                raise StopAsyncIteration from None
+        while not self._queue:
+            if self._closed is not None:
+                raise StopAsyncIteration
+            await self._arrival()
         return self._take()
 
-    async def _wait_to_receive(self) -> None:
+    def _arrival(self) -> Signal:
+        """Fired when there is a message, or there will be none."""
         _ = self.connection  # which may have to be opened
-        if self._closed is not None:
-            raise self._closed
-        if self._receiver is not None:
+        if self._receiver.is_awaited:
             raise RuntimeError("another coroutine is receiving from this WebSocket")
-        self._receiver = Signal()
-        try:
-            await self._receiver
-        finally:
-            self._receiver = None
-        if not self._queue and self._closed is not None:
-            raise self._closed
+        return self._receiver
 
     def _take(self) -> str | bytes:
         message = self._queue.pop(0)
-        self._queued -= len(message) + OVERHEAD
-        if self._holds_up and self._queued <= 0:
-            self._holds_up = False
-            self.connection.resume_reading()
+        if self._queued:
+            self._queued = max(0, self._queued - len(message) - OVERHEAD)
+            if self._holds_up and not self._queued:
+                self._holds_up = False
+                self.connection.resume_reading()
         return message
 
     def _put(self, message: str | bytes) -> None:
         self._queue.append(message)
-        self._queued += len(message) + OVERHEAD
-        if self._receiver is not None:
+        if self._receiver.is_awaited:
             self._receiver.fire()
-        elif self._queued > self.connection.shared.policy.receive_limit and not self._holds_up:
+            return
+        self._queued += len(message) + OVERHEAD
+        if self._queued > self.connection.shared.policy.receive_limit and not self._holds_up:
             self._holds_up = True
             self.connection.pause_reading()
 
@@ -224,8 +220,7 @@ class Socket(WebSocketProtocol):
         for _, _, answered in pings or ():
             if not answered.called:
                 answered.errback(reason)
-        if self._receiver is not None:
-            self._receiver.fire()
+        self._receiver.fire()
         closers, self._closers = self._closers, None
         for closed in closers or ():
             if not closed.called:
