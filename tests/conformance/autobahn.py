@@ -96,8 +96,8 @@ def run(python: str, options: argparse.Namespace) -> Report:
 
 def _run_one(suite: Suite, agent: str, cases: Sequence[str], folder: Path) -> Report:
     if agent in SERVERS:
-        return suite.test_server(agent, SERVERS[agent], cases, folder)
-    return suite.test_client(agent, cases, folder)
+        return suite.run_server(agent, SERVERS[agent], cases, folder)
+    return suite.run_client(agent, cases, folder)
 
 
 def tell(report: Report, expected: Mapping[str, Sequence[str]]) -> int:

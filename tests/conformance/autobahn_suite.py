@@ -151,7 +151,7 @@ class Suite:
             raise SuiteError(f"{SUITE} cannot be installed:\n{(run.stdout + run.stderr)[-4000:]}")
         done.touch()
 
-    def test_server(self, agent: str, path: str, cases: Sequence[str], folder: Path) -> Report:
+    def run_server(self, agent: str, path: str, cases: Sequence[str], folder: Path) -> Report:
         """Test a path of mynet's server; a folder gets the reports.
 
         Raises:
@@ -165,7 +165,7 @@ class Suite:
                 server.wait_for(lambda: not suite.is_running(), LIMIT)
                 return result(server, suite, folder)
 
-    def test_client(self, agent: str, cases: Sequence[str], folder: Path) -> Report:
+    def run_client(self, agent: str, cases: Sequence[str], folder: Path) -> Report:
         """Test mynet's client; a folder gets the reports.
 
         Raises:

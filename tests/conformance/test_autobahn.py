@@ -111,10 +111,10 @@ class Runs:
     def install(self) -> None:
         """It is there already."""
 
-    def test_server(self, agent, path, cases, folder):
-        return self.test_client(agent, cases, folder)
+    def run_server(self, agent, path, cases, folder):
+        return self.run_client(agent, cases, folder)
 
-    def test_client(self, agent, cases, folder):
+    def run_client(self, agent, cases, folder):
         assert folder.is_dir()
         self.asked[agent] = cases
         return {agent: {case: self._different.get(case, expected_of(case)) for case in cases}}
