@@ -49,25 +49,23 @@ class UVReactor(AsyncioSelectorReactor):
             raise TypeError(f"the uv reactor needs an event loop of uvloop, not {self.loop!r}")
         self.streams: set[Stream] = set()
         self.context = copy_context()
-        self._unflushed: list[Stream] = []
+        self.unflushed: list[Stream] = []
         self._fail_otherwise = self.loop.get_exception_handler()
         self.loop.set_exception_handler(self._failed)
         super().__init__(self.loop)
 
     # For streams
 
-    def flush_soon(self, stream: Stream) -> None:
-        """Call `stream.flush()` when this turn's events have been dealt with.
+    def flush_soon(self) -> None:
+        """Flush the `unflushed` when this turn's events have been dealt with.
 
         That answers go out together, after all that has arrived was read, spares the other
         sides, if they run on this machine, from being woken for each one.
         """
-        if not self._unflushed:
-            self.loop.call_soon(self._flush, context=self.context)
-        self._unflushed.append(stream)
+        self.loop.call_soon(self._flush, context=self.context)
 
     def _flush(self) -> None:
-        unflushed, self._unflushed = self._unflushed, []
+        unflushed, self.unflushed = self.unflushed, []
         for stream in unflushed:
             try:
                 stream.flush()

@@ -42,6 +42,9 @@ from twisted.python.failure import Failure
 from twisted.python.log import callWithLogger
 from zope.interface import directlyProvides, implementer
 
+COPIED = 2**17
+"""Up to how many bytes are copied, so that uvloop has one piece to send instead of many."""
+
 HIGH_WATER = 2**16
 """How many bytes wait to be sent before a producer is paused: Twisted's own measure."""
 
@@ -63,8 +66,11 @@ class Home(Protocol):
     streams: set[Stream]
     """All whose connection is not over."""
 
-    def flush_soon(self, stream: Stream) -> None:
-        """Call `stream.flush()` at the end of this turn."""
+    unflushed: list[Stream]
+    """Those whose `flush` will be called at the end of this turn."""
+
+    def flush_soon(self) -> None:
+        """See to that: one is about to be put there, and is the first."""
 
 
 @implementer(
@@ -362,29 +368,41 @@ class Stream:
     def _flush_soon(self) -> None:
         if self._uv is not None and not self._flush_due:
             self._flush_due = True
-            self.reactor.flush_soon(self)
+            unflushed = self.reactor.unflushed
+            if not unflushed:
+                self.reactor.flush_soon()
+            unflushed.append(self)
 
     def flush(self) -> None:
         """Send what was written, and see to what comes when all has been sent."""
         self._flush_due = False
-        if self._uv is None or self._reason is not None:
+        uv = self._uv
+        if uv is None or self._reason is not None:
             return
-        self._hand_over()
+        held = self._held
+        if held:
+            self._held = []
+            if len(held) == 1:
+                uv.write(held[0])
+            elif self._written < COPIED:
+                uv.write(b"".join(held))
+            else:
+                uv.writelines(held)
+        self._written = uv.get_write_buffer_size()
         if self.disconnecting and self.producer is None:
-            self._uv.close()  # which sends the rest before
-        elif self.disconnecting or self._half_closing or self._producer_waits:
-            if not self._written:
-                self._drained()
-            elif not self._notices_drains:
-                self._notices_drains = True
-                self._uv.set_write_buffer_limits(0)
+            uv.close()  # which sends the rest before
+        elif self.producerPaused or self.disconnecting or self._half_closing:
+            self._see_to_drains()
+        elif self.producer is not None and not self.streamingProducer:
+            self._see_to_drains()
 
-    def _hand_over(self) -> None:
-        """Give uvloop what was gathered."""
-        if self._held:
-            held, self._held = self._held, []
-            self._uv.write(held[0] if len(held) == 1 else b"".join(held))
-        self._written = self._uv.get_write_buffer_size()
+    def _see_to_drains(self) -> None:
+        """Do what is to be done when all has been sent, now or when that is so."""
+        if not self._written:
+            self._drained()
+        elif not self._notices_drains:
+            self._notices_drains = True
+            self._uv.set_write_buffer_limits(0)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Write them all, as one."""

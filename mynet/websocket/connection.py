@@ -213,17 +213,14 @@ class WebSocketConnection:
     # What arrives
 
     def dataReceived(self, data: bytes) -> None:
-        self._stats.bytes_received += len(data)
+        """Deliver what can be read, until reading is paused."""
+        stats = self._stats
+        stats.bytes_received += len(data)
         self._silent = False
         if self._taking or self._reading_paused:
             self._reader.add(data)
-        else:
-            self._take(data)
-
-    def _take(self, data: bytes = b"") -> None:
-        """Deliver what can be read, until reading is paused."""
+            return
         self._taking = True
-        stats = self._stats
         try:
             event = self._reader.read(data)
             while event is not None:
@@ -237,7 +234,7 @@ class WebSocketConnection:
                 elif self.state is _OPEN:
                     stats.messages_received += 1
                     self._protocol.bytesMessageReceived(value)
-                if self._reading_paused or not self._reader.waiting:
+                if not self._reader.waiting or self.is_reading_paused:
                     break
                 event = self._reader.read()
         except Exception:
@@ -257,6 +254,11 @@ class WebSocketConnection:
                 self._write(FINAL | PONG, value)
         elif value != SIGN_OF_LIFE:
             self._protocol.pongReceived(value)
+
+    @property
+    def is_reading_paused(self) -> bool:
+        """Whether what arrives waits."""
+        return self._reading_paused
 
     def pause_reading(self) -> None:
         """Deliver nothing for now, and so let the peer wait."""
@@ -280,7 +282,7 @@ class WebSocketConnection:
             return
         self.transport.resumeProducing()
         if not self._taking:
-            self._take()
+            self.dataReceived(b"")
 
     # What is sent
 
@@ -373,8 +375,8 @@ class WebSocketConnection:
         """Send a message as a frame."""
         stats = self._stats
         stats.messages_sent += 1
-        if self._is_plain and len(payload) < LARGE:
-            data = frame(first, payload)
+        if self._is_plain and (length := len(payload)) < LARGE:
+            data = header(first, length) + payload
             stats.bytes_sent += len(data)
             self.transport.write(data)
             return

@@ -69,8 +69,8 @@ WITH_COMPRESSED = PLAIN | _COMPRESSED
 class FrameReader:
     """Takes the bytes of one direction of a connection apart.
 
-    `read(data)` is called with what arrives, and then, without any, until it gives None. Who wants
-    no more for now stops calling: what waits stays here, and `add` puts more to it.
+    `read_frame(data)` is called with what arrives, and then, without any, until it gives None. Who
+    wants no more for now stops calling: what waits stays here, and `add` puts more to it.
     """
 
     __slots__ = ("_allowed", "_at", "_buffer", "_key", "_left", "_masked", "room", "waiting")
@@ -94,7 +94,7 @@ class FrameReader:
         """Longer payloads of data frames are an error; those that begin a compressed message
         are not, since they tell nothing of its size."""
 
-    def read(self, data: bytes = b"") -> Frame | None:
+    def read_frame(self, data: bytes = b"") -> Frame | None:
         """The next frame, or piece of one; None if more must arrive before.
 
         Args:
@@ -103,15 +103,6 @@ class FrameReader:
         Raises:
             WebSocketError: What comes is no frame. Nothing can be read any more.
         """
-        if not self.waiting:
-            # One whole short frame is what mostly arrives.
-            length = len(data) - 6 if self._masked else len(data) - 2
-            if 0 <= length <= SHORT and length <= self.room and data[0] in self._allowed:
-                if self._masked:
-                    if data[1] == MASKED | length:
-                        return data[0], apply_mask(data[6:], data[2:6]), True
-                elif data[1] == length:
-                    return data[0], data[2:], True
         if data:
             self.add(data)
         return self._next() if self.waiting else None
@@ -236,7 +227,5 @@ def frame(first: int, payload: bytes, key: bytes | None = None) -> bytes:
         key: What it is masked with, as a client must.
     """
     if key is None:
-        length = len(payload)
-        start = _SHORT_HEADERS[first][length] if length <= SHORT else header(first, length)
-        return start + payload
+        return header(first, len(payload)) + payload
     return header(first, len(payload), MASKED) + key + apply_mask(payload, key)

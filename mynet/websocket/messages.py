@@ -26,11 +26,14 @@ from mynet.websocket.frames import (
     COMPRESSED,
     CONTROL,
     FINAL,
+    MASKED,
     MORE,
+    SHORT,
     TEXT,
     UNLIMITED,
     FrameReader,
 )
+from mynet.websocket.masking import apply_mask
 
 Event = tuple[int, Any]
 """An opcode, and what came with it: TEXT a str, BINARY bytes, PING and PONG their payload, CLOSE
@@ -38,22 +41,21 @@ its code (1005 if it had none) and reason."""
 
 _WHOLE: Final = {FINAL | opcode | flag for opcode in (TEXT, BINARY) for flag in (0, COMPRESSED)}
 
-_PLAIN_TEXT: Final = FINAL | TEXT
+_WHOLE_TEXT: Final = FINAL | TEXT
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
-class MessageReader:
+class MessageReader(FrameReader):
     """Takes the bytes of one direction of a connection apart, into messages and control frames.
 
-    Called like a `FrameReader`, which it has.
+    `read` is called as `read_frame` is, and in its place.
     """
 
     __slots__ = (
         "_collected",
         "_compressed",
         "_final",
-        "_frames",
         "_inflater",
         "_limit",
         "_most",
@@ -78,9 +80,9 @@ class MessageReader:
             max_frames: How many frames a message may have.
             inflater: For compressed messages, if they were agreed on.
         """
-        self._frames = FrameReader(masked=masked, compressed=inflater is not None)
+        super().__init__(masked=masked, compressed=inflater is not None)
         self._limit = UNLIMITED if limit is None else limit
-        self._frames.room = self._limit
+        self.room = self._limit
         self._most = max_frames
         self._inflater = inflater
         self._opcode = 0  # of the message that has begun
@@ -89,15 +91,6 @@ class MessageReader:
         self._number = 0
         self._size = 0
         self._collected: _Text | _Bytes | None = None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something waits here to be read, or for its rest."""
-        return self._frames.waiting
-
-    def add(self, data: bytes) -> None:
-        """Keep what has arrived, to be read later."""
-        self._frames.add(data)
 
     def read(self, data: bytes = b"") -> Event | None:
         """The next event; None if more must arrive before.
@@ -108,14 +101,27 @@ class MessageReader:
         Raises:
             WebSocketError: The rules have been broken, or a limit. Nothing can be read any more.
         """
-        frame = self._frames.read(data)
-        while frame is not None:
-            first, payload, is_all = frame
-            if first == _PLAIN_TEXT and is_all and not self._opcode:  # as most are
+        if not self.waiting and not self._opcode:
+            # What mostly arrives is one short text, whole.
+            masked = self._masked
+            length = len(data) - 6 if masked else len(data) - 2
+            if (
+                0 <= length <= SHORT
+                and data[0] == _WHOLE_TEXT
+                and data[1] == (MASKED | length if masked else length)
+                and length <= self.room
+            ):
+                payload = apply_mask(data[6:], data[2:6]) if masked else data[2:]
                 try:
                     return TEXT, payload.decode()
                 except UnicodeDecodeError:
                     raise _not_utf8() from None
+        return self._read(data)
+
+    def _read(self, data: bytes) -> Event | None:
+        frame = self.read_frame(data)
+        while frame is not None:
+            first, payload, is_all = frame
             if is_all and not self._opcode and first in _WHOLE:
                 if first & COMPRESSED:
                     payload = self._inflate(payload, True)
@@ -130,8 +136,8 @@ class MessageReader:
             if is_all and self._final:
                 return self._finish()
             if is_all and not self._compressed:
-                self._frames.room = self._limit - self._size
-            frame = self._frames.read()
+                self.room = self._limit - self._size
+            frame = self.read_frame()
         return None
 
     def _begin_frame(self, first: int) -> None:
@@ -150,7 +156,7 @@ class MessageReader:
         self._number = 1
         self._compressed = first & COMPRESSED
         if self._compressed:
-            self._frames.room = UNLIMITED
+            self.room = UNLIMITED
         self._collected = _Text() if opcode == TEXT else _Bytes()
 
     def _collect(self, payload: bytes) -> None:
@@ -176,7 +182,7 @@ class MessageReader:
         event = self._opcode, self._collected.finish()
         self._collected = None
         self._opcode = self._compressed = self._size = 0
-        self._frames.room = self._limit
+        self.room = self._limit
         return event
 
 
