@@ -1,20 +1,28 @@
 """Test what runs on mynet in memory: no sockets, no waiting, no reactor.
 
-`Client` drives a handler, and raises what it raises. `Wire` drives a whole connection of
-an `HTTPFactory`, byte by byte if you like, with a `Clock` in place of time: its client may
-stop reading, hang up half-way, or let a deadline pass.
+`Client` drives a handler, and raises what it raises; it opens WebSockets, too. `Wire` drives a
+whole connection of an `HTTPFactory`, byte by byte if you like. Both have a `Clock` in place of
+time: their clients may stop reading, hang up half-way, or let a deadline pass.
 
     async def test_hello():
         answer = await Client(app).get("/hello/you")
         assert answer.text == "Hello, you!"
+
+    async def test_chat():
+        client = Client(app)
+        alice, bob = await client.websocket("/chat"), await client.websocket("/chat")
+        await alice.send("hello")
+        assert await bob.receive() == "hello"
 """
 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import copy_context
-from typing import Any, TypeVar, cast
+from math import inf
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -25,6 +33,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
+    IDelayedCall,
     IHalfCloseableProtocol,
     IProtocol,
     IProtocolFactory,
@@ -45,11 +54,21 @@ from mynet.http.factory import HTTPFactory
 from mynet.http.limits import KIB, Limits
 from mynet.http.message import Handler, Request, Response, Upgrade, error_response
 from mynet.http.outgoing import frame_response
-from mynet.http.reading import split_target
+from mynet.http.reading import parse_fields, split_target
 from mynet.http.sending import close_body, send_body
 from mynet.http.sweep import Deadlines, Sweep
 from mynet.http.tls import TLS
-from mynet.http.writing import status_line
+from mynet.http.writing import response_fields, status_line
+from mynet.websocket.closed import WebSocketClosed
+from mynet.websocket.codes import NORMAL
+from mynet.websocket.connection import WebSocketConnection
+from mynet.websocket.deflate import Deflate, accept_response, make_offer
+from mynet.websocket.handshake import check_response, make_key, request_head
+from mynet.websocket.interfaces import WebSocketTransport
+from mynet.websocket.message import Message
+from mynet.websocket.policy import Policy
+from mynet.websocket.shared import Shared
+from mynet.websocket.socket import Socket
 
 __all__ = [
     "CLIENT",
@@ -59,6 +78,8 @@ __all__ = [
     "Client",
     "MemoryExchange",
     "MemoryTransport",
+    "Peer",
+    "Refused",
     "Wire",
     "make_request",
     "result_of",
@@ -169,11 +190,19 @@ class MemoryExchange:
 
 
 class Client:
-    """Sends requests to a handler, and collects its responses."""
+    """Sends requests to a handler, and collects its responses; opens WebSockets."""
 
     def __init__(self, handler: Handler, clock: IReactorTime | None = None) -> None:
+        """One or several clients of a handler, who have their time in common.
+
+        Args:
+            handler: What answers, such as an `App`.
+            clock: Their time: a `Clock` unless given, or a reactor, which moves by itself.
+        """
         self._handler = handler
-        self._clock = clock or Clock()
+        self.clock = clock or _WoundClock()
+        """Their time."""
+        self._sweep: Sweep[Deadlines] = Sweep(self.clock)
 
     def request(
         self,
@@ -208,24 +237,118 @@ class Client:
         elif form is not None:
             body = urlencode(form).encode()
             fields["Content-Type"] = "application/x-www-form-urlencoded"
-        exchange = MemoryExchange()
+        exchange = self._new_exchange()
         request = make_request(method, target, fields, body, exchange)
+        return self._run(self._exchange(request, exchange))
+
+    def websocket(
+        self,
+        target: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+        deflate: Deflate | None = None,
+    ) -> Deferred[Peer]:
+        """Open a WebSocket.
+
+        Args:
+            target: As in `request`.
+            subprotocols: What to offer, the best first.
+            headers: More fields of the handshake: a Cookie, an Origin.
+            deflate: How to offer compression; None: not at all.
+
+        Returns:
+            A Deferred of the client's side. It fails with `Refused` if the handler answers with
+            anything else, with what the handler raises, and with a `HandshakeError` if no client
+            would take the answer. Cancelling it is the client going away.
+
+        Raises:
+            ValueError: The handshake is not one that a client sends.
+        """
+        fields = CIMultiDict(headers or {})
+        host, origin = fields.pop("Host", "test"), fields.pop("Origin", None)
+        key = make_key()
+        head = request_head(
+            target.encode(),
+            host,
+            key,
+            subprotocols=subprotocols,
+            extensions=make_offer(deflate) if deflate else None,
+            origin=origin,
+            headers=fields.items(),
+        )
+        exchange = self._new_exchange()
+        request = make_request("GET", target, _sent_fields(head), b"", exchange)
+        shared = Shared(_PATIENT, deflate=deflate)
+        return self._run(self._open(request, exchange, shared, key, subprotocols))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, a second at a time; and all happen that is due.
+
+        Raises:
+            TypeError: Its clock is a reactor, which does that by itself.
+        """
+        if not isinstance(self.clock, Clock):
+            raise TypeError(f"the time of {self.clock!r} passes by itself")
+        _advance(self.clock, seconds)
+
+    def _settle(self) -> None:
+        """Let all happen that is due."""
+        if isinstance(self.clock, Clock):
+            self.clock.advance(0)
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
         try:
-            answer = start(self._exchange(request, exchange), copy_context(), self._clock)
+            result = start(coroutine, copy_context(), self.clock)
         except Exception:
             return fail()
-        return answer if isinstance(answer, Deferred) else succeed(answer)
+        self._settle()
+        return result if isinstance(result, Deferred) else succeed(result)
+
+    def _new_exchange(self) -> MemoryExchange:
+        exchange = MemoryExchange()
+        exchange.sweep = self._sweep
+        return exchange
 
     async def _exchange(self, request: Request, exchange: MemoryExchange) -> Answer:
         try:
+            return await self._ask(request, exchange)
+        finally:
+            request.finish()
+
+    async def _open(
+        self,
+        request: Request,
+        exchange: MemoryExchange,
+        shared: Shared,
+        key: bytes,
+        subprotocols: Sequence[str],
+    ) -> Peer:
+        try:
+            answer = await self._ask(request, exchange)
+            if not isinstance(answer.response, Upgrade):
+                raise Refused(answer)
+            raw = parse_fields(response_fields(answer.response.headers).lines)
+            subprotocol, extensions = check_response(raw, key, subprotocols)
+            parameters = accept_response(extensions, shared.policy.deflate)
+        except BaseException:
+            request.finish()
+            raise
+        side = _Side()
+        connection = WebSocketConnection(shared, side, self._sweep, parameters, client=True)
+        client_end, server_end = _join(self.clock, connection, answer.response.protocol)
+        server_end.on_lost = [exchange.disconnect, request.finish]
+        server_end.connect()
+        client_end.connect()
+        return Peer(self, side, client_end, subprotocol, answer)
+
+    async def _ask(self, request: Request, exchange: MemoryExchange) -> Answer:
+        try:
             response = await self._respond(request)
-            body = await _body_of(response, request, exchange)
-            return Answer(response, body, exchange)
+            return Answer(response, await _body_of(response, request, exchange), exchange)
         except CancelledError:
             exchange.disconnect()
             raise
-        finally:
-            request.finish()
 
     async def _respond(self, request: Request) -> Response:
         try:
@@ -264,6 +387,31 @@ class Client:
     def options(self, target: str, **options: Any) -> Deferred[Answer]:
         """OPTIONS; see `request`."""
         return self.request("OPTIONS", target, **options)
+
+
+def _sent_fields(head: bytes) -> CIMultiDict[str]:
+    fields = parse_fields(head.partition(b"\r\n")[2])
+    return CIMultiDict((name.decode(), value.decode("latin-1")) for name, value in fields)
+
+
+def _advance(clock: Clock, seconds: float) -> None:
+    while seconds > 0:
+        clock.advance(min(1, seconds))
+        seconds -= 1
+    clock.advance(0)
+
+
+class _WoundClock(Clock):
+    """One that stands still, but lets happen at once what is due, where a reactor runs."""
+
+    def callLater(
+        self, delay: float, callable: Callable[..., Any], *args: object, **kw: object
+    ) -> IDelayedCall:
+        call: IDelayedCall = super().callLater(delay, callable, *args, **kw)
+        reactor: Any = sys.modules.get("twisted.internet.reactor")
+        if not delay and getattr(reactor, "running", False):
+            reactor.callLater(0, self.advance, 0)
+        return call
 
 
 async def _body_of(response: Response, request: Request, exchange: MemoryExchange) -> bytes:
@@ -318,7 +466,9 @@ class MemoryTransport:
     ends, and says so by `connectionLost`, only after the call that ends it.
     """
 
-    def __init__(self, clock: Clock, client: IAddress = CLIENT, server: IAddress = SERVER) -> None:
+    def __init__(
+        self, clock: IReactorTime, client: IAddress = CLIENT, server: IAddress = SERVER
+    ) -> None:
         self.protocol: IProtocol | None = None
         self.received = b""
         """What the client has read."""
@@ -488,10 +638,7 @@ class Wire:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, a second at a time."""
-        while seconds > 0:
-            self.clock.advance(min(1, seconds))
-            seconds -= 1
-        self.clock.advance(0)
+        _advance(self.clock, seconds)
 
     def stop_reading(self) -> None:
         """The client reads no more, until `read`."""
@@ -515,3 +662,237 @@ class Wire:
         """The client is gone, without a word."""
         self.transport.lose(ConnectionLost())
         self.clock.advance(0)
+
+
+# WebSockets
+
+_PATIENT = Policy(
+    max_message_size=None, receive_limit=sys.maxsize, ping_interval=None, send_timeout=inf
+)
+"""That of a peer: it takes everything, and as long as it is told to."""
+
+
+class Refused(Exception):  # noqa: N818  (it may be just what a test expects)
+    """A WebSocket was not opened, because the answer was another one."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+        """The answer."""
+
+    def __str__(self) -> str:
+        return f"{self.answer!r}"
+
+
+class Peer:
+    """A client's side of a WebSocket in memory, see `Client.websocket`.
+
+    It answers pings and closing handshakes as browsers do. What it does, and what that leads to
+    on the other side, has happened when a method returns. It is closed with 1000 at the end of an
+    `async with`, and an `async for` has its messages until it is closed.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        side: _Side,
+        transport: MemoryTransport,
+        subprotocol: str | None,
+        answer: Answer,
+    ) -> None:
+        self.subprotocol = subprotocol
+        """The one that is spoken."""
+        self.answer = answer
+        """The answer that opened it, whose headers may be of interest."""
+        self.transport = transport
+        """Its end of the connection."""
+        self._client = client
+        self._side = side
+
+    def __repr__(self) -> str:
+        return f"<Peer, {self.connection.state.name.lower()}>"
+
+    @property
+    def connection(self) -> WebSocketConnection:
+        """Its side of the connection, which also sends pings, say."""
+        return self._side.connection
+
+    @property
+    def close_code(self) -> int | None:
+        """With what code it was closed, see `WebSocketClosed`; None while it is open."""
+        return self._side.close_code
+
+    @property
+    def close_reason(self) -> str:
+        """With what reason."""
+        return self._side.close_reason
+
+    # Messages
+
+    def send(self, message: str | bytes | Message) -> Deferred[None]:
+        """Send a message: a str as text, bytes as binary.
+
+        Returns:
+            A Deferred that has fired, unless the other side has long taken less than it is sent.
+
+        Raises:
+            WebSocketClosed: It is closed.
+        """
+        waiting = self.connection.send(message)
+        self._client._settle()
+        return waiting or succeed(None)
+
+    def receive(self) -> Deferred[str | bytes]:
+        """The next message: a str if it is text, else bytes.
+
+        Returns:
+            A Deferred. It fails with `WebSocketClosed` when all has been received, and with
+            RuntimeError if one waits already.
+        """
+        self._client._settle()
+        return self._client._run(self._side.receive())
+
+    def take(self) -> list[str | bytes]:
+        """All messages that have arrived, and were not received yet: maybe none."""
+        self._client._settle()
+        return self._side.take()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self.receive()
+        except WebSocketClosed:
+            raise StopAsyncIteration from None
+
+    def ping(self) -> Deferred[float]:
+        """Ask for a sign of life: a Deferred of how long it took, in seconds."""
+        return self._client._run(self._side.ping())
+
+    # How it behaves
+
+    def stop_reading(self) -> None:
+        """It reads no more, until `read`; and so learns of nothing, not even that it is closed."""
+        self.connection.pause_reading()
+        self._client._settle()
+
+    def read(self) -> None:
+        """It reads again, first what has arrived meanwhile."""
+        self.connection.resume_reading()
+        self._client._settle()
+
+    def hang_up(self) -> None:
+        """It is gone, without a word."""
+        self.transport.abortConnection()
+        self._client._settle()
+
+    # Its end
+
+    def close(self, code: int = NORMAL, reason: str = "") -> Deferred[None]:
+        """Close it: a Deferred that fires when that is done.
+
+        Raises:
+            ValueError: This is no code that can be sent, or the reason is longer than 123 bytes.
+        """
+        return self._client._run(self._side.close(code, reason))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class _Side(Socket):
+    """A `Peer`'s protocol."""
+
+    def take(self) -> list[str | bytes]:
+        """All messages that have arrived."""
+        messages = []
+        while self._queue:
+            messages.append(self._take())
+        return messages
+
+    def negotiationStarted(self, transport: WebSocketTransport) -> None:
+        self._connection = cast(WebSocketConnection, transport)
+
+
+class _End(MemoryTransport):
+    """One end of a connection: what is written to it arrives at the other, in a turn to come.
+
+    Who does not read learns of nothing. What is under way when a connection is cut off arrives,
+    but what waits is lost.
+    """
+
+    other: _End
+
+    def __init__(
+        self, clock: IReactorTime, protocol: IProtocol, client: IAddress, server: IAddress
+    ) -> None:
+        super().__init__(clock, client, server)
+        self.protocol = protocol
+        self.on_lost: list[Callable[[], object]] = []
+        self._passing = False
+
+    def connect(self) -> None:
+        """Let it begin."""
+        assert self.protocol is not None
+        self.protocol.makeConnection(self)
+
+    def read(self, size: int | None = None) -> None:
+        super().read(size)
+        self._pass_on_later()
+
+    def lose(self, reason: Exception) -> None:
+        if not self.disconnected:
+            super().lose(reason)
+            for call in self.on_lost:
+                call()
+            self._pass_on_later()
+
+    def _pass_on_later(self) -> None:
+        if not self._passing:
+            self._passing = True
+            self._clock.callLater(0, self._pass_on)
+
+    def _pass_on(self) -> None:
+        self._passing = False
+        other = self.other
+        if other.paused or other.disconnected:
+            return
+        data, self.received = self.received, b""
+        if data:
+            assert other.protocol is not None
+            other.protocol.dataReceived(data)
+        if self.aborted:
+            other.lose(ConnectionLost())
+        elif self.disconnected or (self.half_closed and not self.waiting):
+            other.lose(ConnectionDone())
+
+    # ITransport
+
+    def loseWriteConnection(self) -> None:
+        super().loseWriteConnection()
+        self._pass_on_later()
+
+    def abortConnection(self) -> None:
+        self.waiting = b""
+        super().abortConnection()
+
+    # IPushProducer
+
+    def pauseProducing(self) -> None:
+        super().pauseProducing()
+        self.other.reading = False
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        self.other.read()
+
+
+def _join(clock: IReactorTime, client: IProtocol, server: IProtocol) -> tuple[_End, _End]:
+    """The two ends of a connection between two protocols."""
+    ends = _End(clock, client, SERVER, CLIENT), _End(clock, server, CLIENT, SERVER)
+    ends[0].other, ends[1].other = ends[1], ends[0]
+    return ends

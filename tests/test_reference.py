@@ -22,7 +22,8 @@ from mynet.daemon.options import Options
 from mynet.http import HTTPFactory, Limits
 from mynet.http.limits import GIB, KIB, MIB
 from mynet.routing import Router
-from mynet.testing import Client, MemoryExchange, Wire, make_request, result_of
+from mynet.testing import Client, MemoryExchange, Peer, Refused, Wire, make_request, result_of
+from mynet.websocket import WebSocket
 from tests.test_docs import PAGES, ROOT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -107,6 +108,16 @@ def test_names(module):
     assert names - told == set()
 
 
+def a_peer() -> Peer:
+    app = App()
+
+    @app.websocket("/")
+    async def accept(socket: WebSocket) -> None:
+        await socket.accept()
+
+    return result_of(Client(app).websocket("/"))
+
+
 def instances() -> Iterator[object]:
     """One of each public class."""
     wire = Wire(lambda request: Response())
@@ -115,7 +126,8 @@ def instances() -> Iterator[object]:
     yield from (App(), request, Response(), mynet.HTTPError(400), Limits(), FormLimits())
     yield from (HTTPFactory(lambda request: Response(), reactor=Clock()), mynet.http.Stats())
     yield from (wire, wire.transport, exchange, request.body, Client(App()))
-    yield result_of(Client(lambda request: Response()).get("/"))
+    answer = result_of(Client(lambda request: Response()).get("/"))
+    yield from (answer, Refused(answer), a_peer())
     yield mynet.http.Access(None, exchange.client, 200, 0)
     yield mynet.http.TLS("", "", None, None, None)
     content_type = "multipart/form-data; boundary=x"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from asyncio import sleep
 from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
 from typing import Any
 
 import pytest
+from pytest_twisted import ensureDeferred  # type: ignore[import-untyped]
+from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ITransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from mynet import App, Handler
 from mynet.http import ClientGone, HTTPError, HTTPFactory, Limits, Request, Response, Upgrade
 from mynet.testing import (
     CLIENT,
@@ -24,10 +29,15 @@ from mynet.testing import (
     Client,
     MemoryExchange,
     MemoryTransport,
+    Peer,
+    Refused,
     Wire,
     make_request,
     result_of,
 )
+from mynet.websocket import Deflate, WebSocket, WebSocketClosed, WebSocketDone
+from mynet.websocket.connection import State
+from mynet.websocket.handshake import HandshakeError
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -488,3 +498,279 @@ def test_hang_up():
     wire.send(GET)
     wire.half_close()
     wire.hang_up()
+
+
+# WebSockets
+
+
+class Chat:
+    """What is said is said to all."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.app = App()
+        self.sockets: list[WebSocket] = []
+        self.ends: list[int | None] = []
+        self.app.websocket("/chat", **fields)(self.chat)
+
+    async def chat(self, socket: WebSocket) -> None:
+        await socket.accept()
+        self.sockets.append(socket)
+        async for message in socket:
+            for each in self.sockets:
+                await each.send(message)
+            if message == "enough":
+                await socket.close(4000, "you say so")
+        self.sockets.remove(socket)
+        self.ends.append(socket.close_code)
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return Chat()
+
+
+def connect(handler: Handler, **options: Any) -> Peer:
+    return result_of(Client(handler).websocket("/chat", **options))
+
+
+def test_websocket(chat):
+    """Several clients talk to one another, in a test without a single `await`."""
+    client = Client(chat.app)
+    alice, bob = (result_of(client.websocket("/chat")) for _ in range(2))
+    alice.send("hello")
+    bob.send(b"\x00\xff")
+    assert alice.take() == bob.take() == ["hello", b"\x00\xff"]
+    assert bob.take() == []
+    assert result_of(alice.close()) is None
+    assert (alice.close_code, bob.close_code) == (1000, None)
+    assert len(chat.sockets) == len(chat.ends) == 1
+    assert chat.ends == [1000]
+    assert (repr(alice), repr(bob)) == ("<Peer, lost>", "<Peer, open>")
+
+
+def test_websocket_awaited(chat):
+    """Or in one that waits, with blocks at whose ends they are closed."""
+
+    async def test() -> list[str | bytes]:
+        client = Client(chat.app)
+        async with await client.websocket("/chat") as alice:
+            async with await client.websocket("/chat") as bob:
+                await bob.send("a")
+                assert await alice.receive() == await bob.receive() == "a"
+                assert await alice.ping() == 0
+            assert bob.close_code == 1000
+            await alice.send("b")
+            await alice.send("enough")
+            messages = [message async for message in alice]
+        assert (alice.close_code, alice.close_reason) == (4000, "you say so")
+        return messages
+
+    assert result_of(Deferred.fromCoroutine(test())) == ["b", "enough"]
+
+
+def test_websocket_receives_later(chat):
+    """Who waits gets what comes, and hears when nothing will come any more."""
+    peer = connect(chat.app)
+    waiting = peer.receive()
+    assert not waiting.called
+    peer.send("a")
+    assert result_of(waiting) == "a"
+    waiting = peer.receive()
+    result_of(peer.close(3000, "bye"))
+    for each in (waiting, peer.receive()):
+        with pytest.raises(WebSocketDone, match=r"^3000$"):
+            result_of(each)
+    with pytest.raises(WebSocketClosed):
+        peer.send("too late")
+
+
+@pytest.mark.parametrize("code", [1005, 2999, 5000])
+def test_websocket_checks_codes(chat, code):
+    """No client can close with what is no code to be sent."""
+    peer = connect(chat.app)
+    with pytest.raises(ValueError, match="not a close code"):
+        result_of(peer.close(code))
+    assert peer.close_code is None
+
+
+def test_websocket_refused():
+    """What is not opened tells the answer, as it would be read."""
+
+    async def refuse(request: Request) -> Response:
+        return Response(b"wait", 429, {"Retry-After": "5"})
+
+    for refused, status, body in ((refuse, 429, b"wait"), (App(), 404, b"404 Not Found\n")):
+        with pytest.raises(Refused) as caught:
+            connect(refused)
+        answer = caught.value.answer
+        assert (answer.status, answer.body) == (status, body)
+        assert str(caught.value) == f"<Answer {status} {body!r}>"
+
+
+def test_websocket_handler_fails():
+    """What a handler raises, the test gets; once it is open, its client gets 1011."""
+    app = App()
+
+    @app.websocket("/chat")
+    async def fail_early(socket: WebSocket) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        connect(app)
+
+
+def test_websocket_is_not_what_was_asked_for():
+    """No client takes an upgrade to something else, or a field that cannot be sent."""
+    with pytest.raises(HandshakeError, match="does not upgrade to websocket"):
+        connect(lambda request: Upgrade("echo", Protocol()))
+    with pytest.raises(ValueError, match="not a valid header field"):
+        connect(lambda request: Upgrade("websocket", Protocol(), {"A": "b\r\nc"}))
+
+
+def test_websocket_request():
+    """The handler sees what the client asked with, and the client what it was answered."""
+    seen: list[Request] = []
+    app = App()
+
+    @app.websocket("/chat", subprotocols=["b", "c"])
+    async def chat(socket: WebSocket) -> None:
+        seen.append(socket.request)
+        await socket.accept(headers=[("X-Room", "5")])
+
+    headers = {"Cookie": "a=b", "host": "example.test", "Origin": "http://example.test"}
+    peer = result_of(Client(app).websocket("/chat?a=b", subprotocols=["a", "b"], headers=headers))
+    assert (peer.subprotocol, peer.answer.headers["X-Room"]) == ("b", "5")
+    assert seen[0].target == b"/chat?a=b"
+    assert [seen[0].headers[name] for name in headers] == [*headers.values()]
+    assert seen[0].finished
+    with pytest.raises(ValueError, match="is for the handshake to set"):
+        connect(app, headers={"Upgrade": "websocket"})
+    with pytest.raises(Refused, match="403"):
+        connect(app, headers={"Origin": "http://elsewhere.test"})
+
+
+def test_websocket_compressed(chat):
+    """It is compressed if one asks for that, and not else."""
+    text = "the same " * 100
+    counts = []
+    for deflate in (None, Deflate()):
+        peer = connect(chat.app, deflate=deflate)
+        peer.send(text)
+        assert peer.take() == [text]
+        counts.append(peer.connection.shared.stats.bytes_received)
+        result_of(peer.close())
+    assert counts[0] > len(text) > 5 * counts[1]
+
+
+def test_websocket_time_passes(chat):
+    """Time is the client's: deadlines pass when it says so, and pings are answered."""
+    client = Client(chat.app)
+    alive, dead = (result_of(client.websocket("/chat")) for _ in range(2))
+    dead.stop_reading()
+    client.advance(50)
+    assert chat.ends == [1006]
+    assert alive.connection.state is State.OPEN
+    assert dead.close_code is None  # for it does not read
+    dead.read()
+    assert dead.close_code == 1006
+    latency = alive.ping()
+    assert result_of(latency) == 0
+
+
+def test_websocket_stops_reading():
+    """Who reads no more gets all in order when it reads again."""
+    chat = Chat(slow_consumer="drop-oldest", send_limit=10_000, max_message_size=None)
+    peer = connect(chat.app)
+    peer.stop_reading()
+    for number in range(300):
+        peer.send(f"{number:1000}")
+    assert peer.take() == []
+    peer.read()
+    numbers = [int(message) for message in peer.take()]
+    assert numbers == sorted(numbers)
+    assert 60 < len(numbers) < 100
+    assert numbers[-1] == 299
+
+
+def test_websocket_hangs_up(chat):
+    """A client may be gone without a word: to it the connection is lost, and so to the handler."""
+    peer = connect(chat.app)
+    peer.hang_up()
+    assert (peer.close_code, chat.ends) == (1006, [1006])
+    peer.hang_up()
+    assert chat.sockets == []
+
+
+def test_websocket_client_goes_before():
+    """A client may go while the handler has not decided."""
+    app = App()
+    cancelled: list[object] = []
+
+    @app.websocket("/chat")
+    async def slow(socket: WebSocket) -> None:
+        await Deferred(cancelled.append)
+
+    opening = Client(app).websocket("/chat")
+    opening.cancel()
+    with pytest.raises(CancelledError):
+        result_of(opening)
+    assert len(cancelled) == 1
+
+
+def test_websocket_too_late():
+    """Deadlines of the handshake are those of the client's clock, too."""
+    app = App()
+
+    @app.websocket("/chat", handshake_timeout=5)
+    async def slow(socket: WebSocket) -> None:
+        await Deferred()
+
+    client = Client(app)
+    opening = client.websocket("/chat")
+    client.advance(4)
+    assert not opening.called
+    client.advance(1)
+    with pytest.raises(Refused, match="503"):
+        result_of(opening)
+
+
+def test_websocket_violation(chat):
+    """A client may break the rules below its connection, and is told so like any other."""
+    peer = connect(chat.app)
+    peer.transport.write(b"\xff\xff")
+    assert peer.take() == []
+    assert peer.close_code == 1002
+
+
+@ensureDeferred
+async def test_websocket_with_what_is_real():
+    """Where a reactor runs a handler may wait for it; its client gets to know by itself."""
+    app = App()
+
+    @app.websocket("/chat")
+    async def threaded(socket: WebSocket) -> None:
+        await sleep(0)
+        await socket.send(await deferToThread(str, 5))
+        await deferToThread(str, 5)
+
+    for clock in (None, reactor):
+        peer = await Client(app, clock).websocket("/chat")
+        assert await peer.receive() == "5"
+        with pytest.raises(WebSocketDone, match="1000"):
+            await peer.receive()
+
+
+def test_time_of_a_reactor():
+    """A reactor's time passes by itself, and nobody can let it pass."""
+    with pytest.raises(TypeError, match="passes by itself"):
+        Client(App(), reactor).advance(1)
+
+
+def test_asyncio_sleep():
+    """A handler that only lets others go first need not wait for anybody."""
+
+    async def handler(request: Request) -> Response:
+        await sleep(0)
+        return Response(b"hello")
+
+    assert result_of(Client(handler).get("/")).text == "hello"
