@@ -27,7 +27,7 @@ M = TypeVar("M", bound=Deadlines)
 class Sweep(Generic[M]):
     """Looks at the deadlines of its members, as long as it has any."""
 
-    __slots__ = ("_call", "_clock", "_prepare", "members", "next")
+    __slots__ = ("__weakref__", "_call", "_clock", "_prepare", "members", "next")
 
     def __init__(
         self, clock: IReactorTime | None, prepare: Callable[[], object] | None = None
