@@ -692,6 +692,27 @@ def test_websocket_stops_reading():
     assert numbers[-1] == 299
 
 
+def test_websocket_waits_to_send():
+    """Who sends more than is received has to wait."""
+    app = App()
+    sockets = []
+
+    @app.websocket("/chat")
+    async def idle(socket: WebSocket) -> None:
+        await socket.accept()
+        sockets.append(socket)
+        await socket.request.exchange.disconnected()
+
+    client = Client(app)
+    peer = result_of(client.websocket("/chat"))
+    sent = [peer.send(bytes(50_000)) for _ in range(20)]
+    assert not sent[-1].called
+    for _ in range(20):
+        client.advance(0)
+        assert result_of(Deferred.fromCoroutine(sockets[0].receive())) == bytes(50_000)
+    assert sent[-1].called
+
+
 def test_websocket_hangs_up(chat):
     """A client may be gone without a word: to it the connection is lost, and so to the handler."""
     peer = connect(chat.app)

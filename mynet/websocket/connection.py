@@ -332,7 +332,7 @@ class WebSocketConnection:
         if not self.can_send:
             raise self.closed()
         message = data if isinstance(data, Message) else Message(data)
-        if self._waiters or self._must_wait():
+        if self._waiters or self._must_wait(message):
             return self._wait_to_send(message, key)
         self._send_later(message, key)
         return None
@@ -424,10 +424,10 @@ class WebSocketConnection:
             self._stats.slow += 1
             self.fail(TRY_AGAIN_LATER, "too much waits to be sent")
 
-    def _must_wait(self) -> bool:
+    def _must_wait(self, message: Message) -> bool:
         """Whether who can wait has to."""
         waits = self.shared.policy.slow_consumer == "wait"
-        return waits and self._outbox is not None and self._outbox.is_full
+        return waits and self._outbox is not None and not self._outbox.has_room_for(message)
 
     def _wait_to_send(self, message: Message, key: Hashable | None) -> Deferred[None]:
         if self._waiters is None:
@@ -445,7 +445,7 @@ class WebSocketConnection:
             self._write(FINAL | PONG, pong)
         while self._outbox and not self._write_paused:
             self._send_message(self._outbox.take())
-        while self._waiters and not self._must_wait():
+        while self._waiters and not self._must_wait(self._waiters[0][0]):
             message, key, sent = self._waiters.popleft()
             self.deliver(message, key)
             sent.callback(None)

@@ -36,10 +36,10 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._messages)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nothing more may wait, but for what takes another's place."""
-        return self.size >= self._policy.send_limit
+    def has_room_for(self, message: Message) -> bool:
+        """Whether it may wait, too, without another being dropped for it."""
+        size = self.size + message.size + OVERHEAD
+        return not self._messages or size <= self._policy.send_limit
 
     def put(self, message: Message, key: Hashable | None = None) -> bool:
         """Let a message wait.
