@@ -1,6 +1,6 @@
-"""The demo site's App: one page, and the handlers that its live examples call.
+"""The demo site's App: its pages, and the handlers that their live examples call.
 
-The page shows the code of these handlers word for word, and a test holds it to that. So they
+The pages show the code of these handlers word for word, and a test holds them to that. So they
 are short, and what they need besides (counting, uploads, addresses) is put elsewhere.
 """
 
@@ -21,7 +21,11 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.task import deferLater
 
 from mynet import App, Handler, HTTPError, Request, Response, __version__
+from mynet.demo.chat import add_chat
+from mynet.demo.rooms import Rooms
 from mynet.demo.uploads import Report, Uploads
+from mynet.realtime import MemoryTopics
+from mynet.websocket import WebSocket
 
 PACE = 0.12
 """Seconds between the words of the stream, for a calm reader."""
@@ -49,6 +53,9 @@ ICON = """\
 </svg>
 """
 
+PLACE = re.compile(r"\{\{([\w.]+)\}\}")
+"""Where a page has the version, or another file."""
+
 Seconds = Callable[[], float]
 Sleep = Callable[[float], Deferred[None]]
 
@@ -67,12 +74,16 @@ def demo_site(clock: IReactorTime | None = None) -> App:
     app = App()
     app.use(take_at_its_word)
     streams = Streams()
+    topics = MemoryTopics()
+    rooms = Rooms(topics)
     _add_pages(app)
     _add_greeting(app)
     _add_stream(app, streams, sleep)
     _add_uploads(app, Uploads(seconds, sleep))
-    _add_stats(app, streams, seconds)
+    _add_stats(app, streams, rooms, seconds)
+    _add_request(app)
     _add_echo(app)
+    add_chat(app, topics, rooms, seconds)
     return app
 
 
@@ -102,8 +113,8 @@ class Page:
     """A page of this package, and the fields it is sent with."""
 
     def __init__(self, file: str) -> None:
-        html = files("mynet.demo").joinpath(file).read_text(encoding="utf-8")
-        self.html = html.replace("{{version}}", __version__).encode()
+        html = PLACE.sub(lambda place: _fill(place[1]), _read(file))
+        self.html = html.encode()
         self.headers = {
             "Cache-Control": "no-cache",
             "Content-Security-Policy": "; ".join(_policy(html)),
@@ -113,6 +124,14 @@ class Page:
     def response(self, status: int = 200) -> Response:
         """A new response with this page."""
         return Response(self.html, status, self.headers, "text/html; charset=utf-8")
+
+
+def _fill(place: str) -> str:
+    return __version__ if place == "version" else _read(place)
+
+
+def _read(file: str) -> str:
+    return files("mynet.demo").joinpath(file).read_text(encoding="utf-8")
 
 
 def _policy(html: str) -> Iterator[str]:
@@ -132,11 +151,21 @@ def _policy(html: str) -> Iterator[str]:
 
 def _add_pages(app: App) -> None:
     welcome = Page("welcome.html")
+    chat = Page("chat.html")
+    echo = Page("echo.html")
     missing = Page("missing.html")
 
     @app.get("/")
     def index(request: Request) -> Response:
         return welcome.response()
+
+    @app.get("/chat/")
+    def chat_page(request: Request) -> Response:
+        return chat.response()
+
+    @app.get("/echo/")
+    def echo_page(request: Request) -> Response:
+        return echo.response()
 
     @app.get("/favicon.svg")
     def icon(request: Request) -> Response:
@@ -216,7 +245,7 @@ def _add_uploads(app: App, uploads: Uploads) -> None:
         return Response(reports, content_type=LINES)
 
 
-def _add_stats(app: App, streams: Streams, seconds: Seconds) -> None:
+def _add_stats(app: App, streams: Streams, rooms: Rooms, seconds: Seconds) -> None:
     started = seconds()
 
     @app.get("/stats")
@@ -224,6 +253,7 @@ def _add_stats(app: App, streams: Streams, seconds: Seconds) -> None:
         return {
             "uptime": seconds() - started,
             "streams": streams.figures(),
+            "chat": rooms.figures(),
             **server_figures(request),
         }
 
@@ -242,8 +272,15 @@ def server_figures(request: Request) -> dict[str, object]:
 
 
 def _add_echo(app: App) -> None:
+    @app.websocket("/echo")
+    async def echo(socket: WebSocket) -> None:
+        async for message in socket:
+            await socket.send(message)
+
+
+def _add_request(app: App) -> None:
     @app.route("/request", methods=METHODS)
-    def echo(request: Request) -> dict[str, object]:
+    def arrived(request: Request) -> dict[str, object]:
         return {
             "method": request.method,
             "target": request.target.decode("ascii"),

@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import subprocess
-import sys
+from contextlib import closing
 from urllib.request import urlopen
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
-from selenium.webdriver.support.wait import WebDriverWait
 
 from mynet.demo import site
-from tests.child import PACKAGE
+from tests.demo.browsing import PATIENCE, Page, Server, needs_chromium, open_chromium
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: chromium-driver)"
-)
-
-SERVER = """
-from twisted.internet import endpoints, reactor
-from mynet.demo import demo_site
-from mynet.http import HTTPFactory
-
-endpoint = endpoints.serverFromString(reactor, "tcp:0:interface=127.0.0.1")
-listening = endpoint.listen(HTTPFactory(demo_site()))
-listening.addCallback(lambda port: print(port.getHost().port, flush=True))
-reactor.run()
-"""
-
-FLAGS = """
-    --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync
-""".split()
-
-PATIENCE = 30
-"""Seconds that anything may take on a slow machine."""
+pytestmark = needs_chromium
 
 MIB = 1024 * 1024
 
@@ -51,59 +22,15 @@ MIB = 1024 * 1024
 @pytest.fixture(scope="module")
 def origin():
     """Where the site is served."""
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
-    command = [sys.executable, "-W", "error", "-c", SERVER]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.terminate()
+    with closing(Server()) as server:
+        yield server.origin
 
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    assert CHROMIUM
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, Service(DRIVER))
+    driver = open_chromium(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
-
-
-class Page:
-    """A page as its user sees it."""
-
-    def __init__(self, driver, origin, path="/"):
-        self.driver = driver
-        driver.get(origin + path)
-
-    def find(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def text(self, selector):
-        return self.find(selector).text
-
-    def number(self, selector):
-        return int(self.text(selector))
-
-    def click(self, selector):
-        self.find(selector).click()
-
-    def script(self, code):
-        return self.driver.execute_script(f"return {code}")
-
-    def until(self, condition):
-        """Wait for a condition, and return what it gave."""
-        return WebDriverWait(self.driver, PATIENCE).until(lambda _: condition())
-
-    def emulate(self, **features):
-        names = [{"name": n.replace("_", "-"), "value": value} for n, value in features.items()]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": names})
-
-    def resize(self, width):
-        size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 @pytest.fixture
@@ -111,7 +38,7 @@ def page(chromium, origin):
     """The welcome page. When its test is over, the browser has found no fault with it."""
     page = Page(chromium, origin)
     yield page
-    faults = chromium.get_log("browser")
+    faults = page.faults()
     chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     page.emulate()
     chromium.delete_network_conditions()

@@ -26,7 +26,11 @@ from mynet.http import HTTPFactory
 from mynet.testing import Client, Wire, make_request, result_of
 
 WELCOME = files("mynet.demo").joinpath("welcome.html").read_text(encoding="utf-8")
-SOURCE = files("mynet.demo").joinpath("site.py").read_text(encoding="utf-8")
+SOURCES = [
+    files("mynet.demo").joinpath(name).read_text(encoding="utf-8")
+    for name in ("site.py", "chat.py")
+]
+PAGES = ["/", "/chat/", "/echo/", "/nowhere"]
 WORDS = site.STORY.split()
 
 
@@ -136,31 +140,48 @@ class Markup(HTMLParser):
             self.blocks[tag][-1] += data
 
 
+@pytest.mark.parametrize("target", PAGES)
+def test_pages_are_whole(demo, target):
+    """A page has its version, and all its parts."""
+    html = demo.get(target, Accept="text/html").text
+    assert __version__ in html
+    assert "{{" not in html
+
+
+@pytest.mark.parametrize("target", ["/chat/", "/echo/"])
+def test_way_to_the_pages(demo, target):
+    """Who sees the first page finds the others, and the way back."""
+    assert f'href="{target}"' in WELCOME
+    assert 'href="/"' in demo.get(target).text
+
+
 def test_welcome(demo):
     """Whoever starts the server and looks at it sees a page, with its version."""
     answer = demo.get("/")
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert f"mynet {__version__}<" in answer.text
-    assert "{{" not in answer.text
 
 
-@pytest.mark.parametrize("target", ["/", "/nowhere"])
+@pytest.mark.parametrize("target", PAGES)
 def test_pages_are_self_contained(demo, target):
     """A page looks and works the same without the internet."""
     html = demo.get(target, Accept="text/html").text
     page = Markup(html)
     links = [value for name, value in page.attributes if name in ("src", "href", "action")]
-    assert {link for link in links if not link.startswith("#")} <= {"/favicon.svg", "/"}
-    assert re.findall(r"url\(|@import|https?://[^\"]+\.\w+", html.replace("www.w3.org", "")) == []
+    assert {link for link in links if not link.startswith("#")} <= {"/favicon.svg", *PAGES}
+    assert (
+        re.findall(r"(?<!\.)\burl\(|@import|https?://[^\"]+\.\w+", html.replace("www.w3.org", ""))
+        == []
+    )
 
 
-@pytest.mark.parametrize("target", ["/", "/nowhere"])
+@pytest.mark.parametrize("target", PAGES)
 def test_pages_are_kept_to_themselves(demo, target):
     """No other site gets a page into a frame, or its forms and links elsewhere, or its address."""
     headers = demo.get(target, Accept="text/html").headers
     policy = re.sub(r"'sha256-[^']+'", "(hash)", headers["content-security-policy"])
-    script = "(hash)" if target == "/" else "'none'"
+    script = "'none'" if target == "/nowhere" else "(hash)"
     assert policy.split("; ") == [
         "default-src 'none'",
         "connect-src 'self'",
@@ -176,7 +197,7 @@ def test_pages_are_kept_to_themselves(demo, target):
     assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("target", ["/", "/nowhere"])
+@pytest.mark.parametrize("target", PAGES)
 def test_pages_run_nothing_else(demo, target):
     """Whatever gets into a page, the browser runs no script but the page's own."""
     answer = demo.get(target, Accept="text/html")
@@ -196,12 +217,14 @@ def test_pages_run_nothing_else(demo, target):
     assert inline == []
 
 
-def test_code_on_the_page():
-    """The code that the page shows is the code that runs."""
-    lines = [line.strip() for line in SOURCE.splitlines()]
-    shown = [code for code in Markup(WELCOME).blocks["code"] if "@app" in code or "def " in code]
+@pytest.mark.parametrize(("target", "least"), [("/", 8), ("/echo/", 1)])
+def test_code_on_the_pages(demo, target, least):
+    """The code that a page shows is the code that runs."""
+    lines = [line.strip() for source in SOURCES for line in source.splitlines()]
+    blocks = Markup(demo.get(target).text).blocks["code"]
+    shown = [code for code in blocks if "@app" in code or "def " in code]
     parts = [part for code in shown if "import" not in code for part in code.split("\n\n")]
-    assert len(parts) >= 7
+    assert len(parts) >= least
     for part in parts:
         wanted = [line.strip() for line in part.splitlines()]
         places = [i for i, line in enumerate(lines) if line == wanted[0]]
@@ -216,10 +239,12 @@ def test_code_to_begin_with():
     assert result_of(Client(scope["app"]).get("/")).text == "Hello, World!"
 
 
-def test_labels():
-    """Every control of the page has a label, for those who do not see it."""
-    labels = re.findall(r'<label for="([^"]+)"', WELCOME)
-    controls = re.findall(r'<(?:input|select|progress)\b[^>]* id="([^"]+)"', WELCOME)
+@pytest.mark.parametrize("target", ["/", "/chat/", "/echo/"])
+def test_labels(demo, target):
+    """Every control of a page has a label, for those who do not see it."""
+    html = demo.get(target).text
+    labels = re.findall(r'<label\b[^>]* for="([^"]+)"', html)
+    controls = re.findall(r'<(?:input|select|progress)\b[^>]* id="([^"]+)"', html)
     assert controls
     assert sorted(labels) == sorted(controls)
 
@@ -349,6 +374,7 @@ def test_stats(demo):
     stats = demo.get("/stats").json()
     assert stats["uptime"] == 5
     assert stats["streams"] == {"running": 0, "finished": 0, "cancelled": 1}
+    assert stats["chat"] == {"rooms": 0, "people": 0}
     assert stats["requests"] == 4
     assert stats["accepted"] == 4
     assert stats["connections"] == 3
@@ -364,6 +390,7 @@ def test_stats_elsewhere():
     assert result_of(Client(demo_site(Clock())).get("/stats")).json().keys() == {
         "uptime",
         "streams",
+        "chat",
     }
 
 
