@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import ClientConnection, unix_connect
 
 from tests.child import PACKAGE
 from tests.integration.serving import read_answer
@@ -206,6 +207,24 @@ def test_deferred(folder, source, page, status, answer):
     url = "http://127.0.0.1:1/" if page is None else source + page  # port 1: nobody is there
     with served(folder, "deferred:app", SOURCE=url) as client:
         assert ask(client, "GET", "/title") == (status, answer.encode())
+
+
+def test_ticker(folder):
+    """All who watch see a price change, and who comes later sees how it is."""
+    with served(folder, "ticker:app") as client:
+        assert b"new WebSocket" in ask(client, "GET", "/")[1]
+        with watching(folder) as first, watching(folder) as second:
+            assert ask(client, "POST", "/prices/apples", b"1.25") == (200, b'{"watching":2}')
+            with watching(folder) as third:
+                for each in (first, second, third):
+                    price = json.loads(each.recv(PATIENCE))
+                    assert price == {"name": "apples", "price": 1.25}
+        assert ask(client, "POST", "/prices/apples", b"cheap")[0] == 400
+
+
+def watching(folder: Path) -> ClientConnection:
+    """Somebody who watches the ticker."""
+    return unix_connect(str(folder / "socket"), "ws://localhost/prices")
 
 
 LATER = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /next HTTP/1.1\r\nHost: localhost\r\n\r\n"
