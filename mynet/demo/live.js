@@ -11,13 +11,20 @@ class Live {
 
   /* `url` is called for each try, `hear` with each message, `began` at the start of each. */
   constructor({ url, hear, began = () => {} }) {
-    Object.assign(this, { url, hear, began, socket: null, tries: 0, due: 0, timers: [] });
+    Object.assign(this, { url, hear, began, socket: null, begun: false, tries: 0, due: 0, timers: [] });
     addEventListener("online", () => this.retry());
     addEventListener("offline", () => this.socket && this.lose());
     addEventListener("pagehide", () => this.forget()); // a page that is kept for the way back
     addEventListener("pageshow", (event) => event.persisted && this.resume());
     $("now").addEventListener("click", () => this.retry());
     $("origin").textContent = location.host;
+  }
+
+  /* Begin anew, elsewhere maybe. */
+  open() {
+    this.begun = false;
+    this.tries = 0;
+    this.connect();
   }
 
   connect() {
@@ -33,6 +40,7 @@ class Live {
   }
 
   begin() {
+    this.begun = true;
     this.timers.push(setTimeout(() => { this.tries = 0; }, Live.STEADY * 1000));
     this.show("open");
     this.began();
@@ -85,6 +93,7 @@ class Live {
     if ($("state").textContent !== texts[state]) $("state").textContent = texts[state];
     $("state").className = `state ${state}`;
     $("lost").hidden = state === "open" || (state === "connecting" && !this.tries) || state === "closed";
+    $("why").textContent = this.begun ? "Connection lost." : "The server does not let us in.";
     const left = Math.max(0, Math.ceil((this.due - performance.now()) / 1000));
     const text = state === "waiting" && left ? `Trying again in ${left} s.` : "Trying again.";
     if ($("wait").textContent !== text) $("wait").textContent = text;

@@ -23,8 +23,11 @@ LONGEST_NAME = 24
 LONGEST_ROOM = 40
 """Characters of the names of people, and of rooms."""
 
-KEPT = 50
+KEPT = 30
 """How much of what was said is told to who comes later."""
+
+MOST = 500
+"""Rooms. What is kept of them is what costs memory: 60 MB, if all is said that can be."""
 
 CAPACITY = 200
 """People in a room. Each hears all of them, so what a room costs grows with its square."""
@@ -152,14 +155,10 @@ class Rooms:
         """Be in a room, which those who are there already are told, and also of the end.
 
         Raises:
-            HTTPError: 400, if no room can have this name; 503, if the room is full.
+            HTTPError: 400, if no room can have this name; 503, if the room is full, or no
+                other can be opened.
         """
-        room_name = clean(room_name, LONGEST_ROOM)
-        if not room_name:
-            raise HTTPError(400, "This is no name for a room.")
-        room = self._rooms.setdefault(room_name, Room(room_name, self._topics))
-        if len(room.names) >= CAPACITY:
-            raise HTTPError(503, "This room is full.")
+        room = self._room(clean(room_name, LONGEST_ROOM))
         guest = Guest(room, wanted)
         try:
             await room.publish(Joined(guest.name))
@@ -167,8 +166,21 @@ class Rooms:
         finally:
             room.remove(guest.name)
             if not room.names:
-                del self._rooms[room_name]
+                del self._rooms[room.name]
             await room.publish(Left(guest.name))
+
+    def _room(self, name: str) -> Room:
+        """A room in which there is a place."""
+        if not name:
+            raise HTTPError(400, "This is no name for a room.")
+        room = self._rooms.get(name)
+        if room is None:
+            if len(self._rooms) >= MOST:
+                raise HTTPError(503, "There are too many rooms.")
+            room = self._rooms[name] = Room(name, self._topics)
+        elif len(room.names) >= CAPACITY:
+            raise HTTPError(503, "This room is full.")
+        return room
 
 
 def clean(text: str, longest: int) -> str:

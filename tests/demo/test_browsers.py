@@ -151,6 +151,18 @@ def test_rooms(ada_and_grace):
     assert not any("Nobody" in text for each in ada_and_grace for text in each.texts("#log li"))
 
 
+def test_no_room(visit):
+    """Who cannot be let in is told so, and gets in elsewhere."""
+    page, _ = visit("/chat/")
+    page.write("#room", "\u200b", Keys.ENTER)
+    page.until_it_is("not connected")
+    assert page.text("#lost").startswith("The server does not let us in. Trying again")
+    page.write("#room", "elsewhere", Keys.ENTER)
+    page.until_it_is("connected")
+    page.until(lambda: page.text("#room-name") == "elsewhere")
+    page.faults()  # it tells of each try that failed
+
+
 def test_too_fast(ada_and_grace):
     """Who talks too fast is told so, and does not lose what was not taken."""
     ada, _ = ada_and_grace

@@ -180,6 +180,18 @@ def test_full(house, monkeypatch):
     house.enter()
 
 
+def test_too_many_rooms(house, monkeypatch):
+    """Of rooms there are not more than the memory is for; in those that are there is place."""
+    monkeypatch.setattr(rooms_module, "MOST", 2)
+    first, _ = house.enter(room="lobby"), house.enter(room="kitchen")
+    with pytest.raises(HTTPError, match="too many rooms") as error:
+        house.enter(room="attic")
+    assert error.value.status == 503
+    house.enter(room="kitchen")
+    house.leave(first)
+    house.enter(room="attic")
+
+
 def test_all_of_one_name(house):
     """A room filled by people of one name still tells them apart."""
     names = {house.enter("Ada").name for _ in range(CAPACITY)}
