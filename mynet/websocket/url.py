@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hyperlink import URL
 
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
-_AUTHORITY = re.compile(r"(?:\[[^\[\]]+\]|[^:\[\]]+)(?::[0-9]+)?")
+_AUTHORITY = re.compile(r"(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[^:\[\]]+)(?::[0-9]{1,5})?")
 _END_OF_AUTHORITY = re.compile(r"[/?#]")
 
 
