@@ -8,7 +8,7 @@ reasons of a Close. All limits hold while a message arrives, before its bytes ar
 from __future__ import annotations
 
 import codecs
-from io import BytesIO, StringIO
+from io import BytesIO
 from typing import Any, Final
 
 from mynet.websocket.codes import (
@@ -42,6 +42,12 @@ its code (1005 if it had none) and reason."""
 _WHOLE: Final = {FINAL | opcode | flag for opcode in (TEXT, BINARY) for flag in (0, COMPRESSED)}
 
 _WHOLE_TEXT: Final = FINAL | TEXT
+
+MANY: Final = 256
+"""So many pieces of a text are joined: a piece of one character takes 80 bytes."""
+
+SURROGATE: Final = 0xED
+"""The first byte of what would be a surrogate in UTF-8, where one from 0xA0 on follows."""
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -81,7 +87,8 @@ class MessageReader(FrameReader):
             inflater: For compressed messages, if they were agreed on.
         """
         super().__init__(masked=masked, compressed=inflater is not None)
-        self._limit = UNLIMITED if limit is None else limit
+        # zlib counts in whole numbers that are not too large; a limit may be 1e6, or inf.
+        self._limit = UNLIMITED if limit is None else int(min(limit, UNLIMITED))
         self.room = self._limit
         self._most = max_frames
         self._inflater = inflater
@@ -198,21 +205,34 @@ class _Bytes:
 class _Text:
     """A text in the making."""
 
+    __slots__ = ("_decoder", "_joined", "_recent")
+
     def __init__(self) -> None:
-        self._text = StringIO()
+        self._joined: list[str] = []
+        self._recent: list[str] = []  # pieces that came behind them
         self._decoder = _new_decoder()
 
     def write(self, data: bytes, last: bool = False) -> None:
         """Put more to it; what is no UTF-8 is an error as soon as that can be seen."""
         try:
-            self._text.write(self._decoder.decode(data, last))
+            self._recent.append(self._decoder.decode(data, last))
         except UnicodeDecodeError:
             raise _not_utf8() from None
+        if data[-1:] > b"\x9f" and self._ends_in_surrogate():
+            raise _not_utf8()
+        if len(self._recent) == MANY:
+            self._joined.append("".join(self._recent))
+            self._recent.clear()
+
+    def _ends_in_surrogate(self) -> bool:
+        """Whether the last byte began a surrogate, at which Python's decoder looks one later."""
+        kept = self._decoder.getstate()[0]
+        return len(kept) == 2 and kept[0] == SURROGATE
 
     def finish(self) -> str:
         """The whole text."""
         self.write(b"", True)
-        return self._text.getvalue()
+        return "".join((*self._joined, *self._recent))
 
 
 def _text(payload: bytes) -> str:
