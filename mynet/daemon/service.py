@@ -40,7 +40,13 @@ from mynet.daemon.errors import CannotStart
 from mynet.daemon.listening import Listener, describe_port, hold
 from mynet.daemon.loading import load_handler, what, where
 from mynet.daemon.options import DEFAULT_DRAIN, Options
-from mynet.daemon.process import ExitStatus, on_signals, raise_file_limit, tell_in_one_line
+from mynet.daemon.process import (
+    ExitStatus,
+    keep_freed_memory,
+    on_signals,
+    raise_file_limit,
+    tell_in_one_line,
+)
 from mynet.demo import demo_site
 from mynet.http.coroutines import start
 from mynet.http.factory import HTTPFactory
@@ -107,6 +113,7 @@ class Server(Service):
         """
         Service.privilegedStartService(self)
         raise_file_limit()
+        keep_freed_memory()
         try:
             self._listen()
         except CannotStart as error:

@@ -46,6 +46,8 @@ from mynet.websocket.frames import (
     MAX_CONTROL,
     PING,
     PONG,
+    SHORT,
+    SHORT_HEADERS,
     TEXT,
     frame,
     header,
@@ -375,13 +377,14 @@ class WebSocketConnection:
         """Send a message as a frame."""
         stats = self._stats
         stats.messages_sent += 1
-        if self._is_plain and (length := len(payload)) < LARGE:
-            data = header(first, length) + payload
+        length = len(payload)
+        if self._is_plain and length <= SHORT:
+            data = SHORT_HEADERS[first][length] + payload
             stats.bytes_sent += len(data)
             self.transport.write(data)
             return
         deflater = self._deflater
-        if deflater is not None and len(payload) >= deflater.threshold:
+        if deflater is not None and length >= deflater.threshold:
             first |= COMPRESSED
             payload = deflater.compress(payload)
         self._write(first, payload)

@@ -10,6 +10,7 @@ It does not know what a connection is; the same code serves servers and clients.
 from __future__ import annotations
 
 from collections.abc import Collection
+from struct import Struct
 
 from mynet.websocket.codes import PROTOCOL_ERROR, TOO_BIG, WebSocketError
 from mynet.websocket.masking import apply_mask
@@ -104,8 +105,33 @@ class FrameReader:
             WebSocketError: What comes is no frame. Nothing can be read any more.
         """
         if data:
+            if not self.waiting and len(data) > 3:
+                frame = self._whole(data)
+                if frame is not None:
+                    return frame
             self.add(data)
         return self._next() if self.waiting else None
+
+    def _whole(self, data: bytes) -> Frame | None:
+        """The one frame that has arrived, whole and alone, as most do; else None."""
+        first, second = data[0], data[1]
+        if first not in self._allowed or (second >= MASKED) is not self._masked:
+            return None
+        length = second & 0x7F
+        start = 2
+        if length > SHORT:
+            length = data[2] << 8 | data[3]
+            start = 4
+            if second & 0x7F == 127 or length <= SHORT or first & CONTROL:
+                return None
+        if length > self.room:
+            return None
+        if not self._masked:
+            return (first, data[start:], True) if len(data) == start + length else None
+        if len(data) != start + 4 + length:
+            return None
+        payload = data[start + 4 :] if length < VIEWED else memoryview(data)[start + 4 :]
+        return first, apply_mask(payload, data[start : start + 4]), True
 
     def add(self, data: bytes) -> None:
         """Put what has arrived to what waits."""
@@ -198,9 +224,13 @@ def _what_is_wrong(first: int) -> str:
     return "a control frame is in pieces"
 
 
-_SHORT_HEADERS = {
+_pack_16 = Struct("!BBH").pack
+_pack_64 = Struct("!BBQ").pack
+
+SHORT_HEADERS = {
     first: tuple(bytes((first, length)) for length in range(SHORT + 1)) for first in WITH_COMPRESSED
 }
+"""By first byte and length: what a server sends before a payload of at most SHORT bytes."""
 
 
 def header(first: int, length: int, masked: int = 0) -> bytes:
@@ -212,10 +242,10 @@ def header(first: int, length: int, masked: int = 0) -> bytes:
         masked: MASKED, or 0.
     """
     if length <= SHORT:
-        return bytes((first, masked | length)) if masked else _SHORT_HEADERS[first][length]
+        return bytes((first, masked | length)) if masked else SHORT_HEADERS[first][length]
     if length <= 0xFFFF:
-        return bytes((first, masked | 126)) + length.to_bytes(2)
-    return bytes((first, masked | 127)) + length.to_bytes(8)
+        return _pack_16(first, masked | 126, length)
+    return _pack_64(first, masked | 127, length)
 
 
 def frame(first: int, payload: bytes, key: bytes | None = None) -> bytes:

@@ -8,7 +8,6 @@ reasons of a Close. All limits hold while a message arrives, before its bytes ar
 from __future__ import annotations
 
 import codecs
-from io import BytesIO
 from typing import Any, Final
 
 from mynet.websocket.codes import (
@@ -38,6 +37,9 @@ from mynet.websocket.masking import apply_mask
 Event = tuple[int, Any]
 """An opcode, and what came with it: TEXT a str, BINARY bytes, PING and PONG their payload, CLOSE
 its code (1005 if it had none) and reason."""
+
+SMALL: Final = 4096
+"""Smaller pieces of a message are gathered at once: kept as they are they would cost too much."""
 
 _WHOLE: Final = {FINAL | opcode | flag for opcode in (TEXT, BINARY) for flag in (0, COMPRESSED)}
 
@@ -194,12 +196,27 @@ class MessageReader(FrameReader):
 
 
 class _Bytes:
-    """A binary message in the making."""
+    """A binary message in the making: large pieces are copied once, when all are there."""
+
+    __slots__ = ("_large", "_small")
 
     def __init__(self) -> None:
-        self._bytes = BytesIO()
-        self.write = self._bytes.write
-        self.finish = self._bytes.getvalue  # which does not copy
+        self._large: list[bytes] = []
+        self._small = bytearray()  # what came behind them, in pieces not worth keeping as such
+
+    def write(self, data: bytes) -> None:
+        """Put more to it."""
+        if len(data) < SMALL:
+            self._small += data
+            return
+        if self._small:
+            self._large.append(bytes(self._small))
+            self._small.clear()
+        self._large.append(data)
+
+    def finish(self) -> bytes:
+        """The whole message."""
+        return b"".join((*self._large, self._small))
 
 
 class _Text:

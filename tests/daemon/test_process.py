@@ -49,6 +49,36 @@ def test_file_limit_that_stays(monkeypatch):
     assert resource.wanted == (process.FILES, -1)
 
 
+MEMORY = """
+from resource import RUSAGE_SELF, getrusage
+from mynet.daemon.process import keep_freed_memory
+keep_freed_memory()
+def use():
+    pieces = [bytes(2**18) for _ in range(16)]
+    return b"".join(pieces)
+use()
+before = getrusage(RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    use()
+print(getrusage(RUSAGE_SELF).ru_minflt - before < 20 * 1000)
+"""
+"""Messages of 4 MiB come and go: of 2,048 pages at a time, if they are new ones."""
+
+
+def test_freed_memory():
+    """Large messages do not ask the system for memory again and again."""
+    assert run_python("-c", MEMORY).stdout == "True\n"
+
+
+def test_operators_memory(monkeypatch):
+    """An operator who has told the allocator what to do is not overruled."""
+    told = []
+    monkeypatch.setattr(process.ctypes, "CDLL", lambda _: told.append(_))
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    process.keep_freed_memory()
+    assert told == []
+
+
 EXIT = """
 import atexit
 from mynet.daemon.process import ExitStatus
