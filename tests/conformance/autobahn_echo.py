@@ -1,14 +1,17 @@
-"""What Autobahn|Testsuite tests: a server that echoes, as a coroutine and as a protocol.
+"""What Autobahn|Testsuite tests: a server that echoes, and a client that does.
 
     python -m tests.conformance.autobahn_echo REACTOR serve PORT
+    python -m tests.conformance.autobahn_echo REACTOR connect URL AGENT
 
-REACTOR is `uv` or `default`. The server's `/` is a coroutine, its `/protocol` a protocol class.
-Nothing is printed unless something is wrong.
+REACTOR is `uv` or `default`. The server's `/` is a coroutine, its `/protocol` a protocol class. The
+client asks the suite's server how many cases it has, and goes through them. Nothing is printed
+unless something is wrong.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -22,10 +25,13 @@ from mynet.websocket import (
     Deflate,
     Policy,
     WebSocket,
+    WebSocketClosed,
     WebSocketHandler,
     WebSocketProtocol,
     WebSocketTransport,
 )
+from mynet.websocket.client import connect
+from mynet.websocket.socket import Socket
 
 POLICY = Policy(
     max_message_size=17 * MIB,  # cases 9.1.6 and 9.2.6: 16 MiB
@@ -38,13 +44,18 @@ app = App()
 
 @app.websocket("/", policy=POLICY)
 async def echo(socket: WebSocket) -> None:
+    """A coroutine that sends all back."""
+    await send_back(socket)
+
+
+async def send_back(socket: Socket) -> None:
     """Send all back."""
     async for message in socket:
         await socket.send(message)
 
 
 class Echo(WebSocketProtocol):
-    """The same."""
+    """A protocol that does."""
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
         self._transport = transport
@@ -66,7 +77,21 @@ async def serve(reactor: Any, port: str) -> None:
     await Deferred()
 
 
-MODES = {"serve": serve}
+async def go_through(reactor: Any, url: str, agent: str) -> None:
+    """Echo what the suite sends in each of its cases, then have it write its report."""
+    async with await connect(f"{url}/getCaseCount", reactor=reactor) as socket:
+        count = int(await socket.receive())
+    for number in range(1, count + 1):
+        case = f"{url}/runCase?case={number}&agent={agent}"
+        async with await connect(case, policy=POLICY, reactor=reactor) as socket:
+            with suppress(WebSocketClosed):
+                await send_back(socket)
+    async with await connect(f"{url}/updateReports?agent={agent}", reactor=reactor) as socket:
+        async for message in socket:
+            raise AssertionError(message)
+
+
+MODES = {"serve": serve, "connect": go_through}
 
 
 def main(kind: str, mode: str, *arguments: str) -> None:
