@@ -18,7 +18,7 @@ from mynet.websocket import WebSocket
 LONGEST_TEXT = 1_000
 """Characters of what is said at once."""
 
-LARGEST = 16 * 1024
+LIMIT = 16 * 1024
 """Bytes of a frame: enough for a text of that length with each of its characters escaped."""
 
 RATE = 5
@@ -76,7 +76,7 @@ def add_chat(app: App, topics: Topics, rooms: Rooms, seconds: Callable[[], float
         seconds: Tells the time, which only grows.
     """
 
-    @app.websocket("/chat/{room}", max_message_size=LARGEST)
+    @app.websocket("/chat/{room}", max_message_size=LIMIT)
     async def chat(socket: WebSocket, room: str) -> None:
         name = socket.request.query.get("name", "")
         pace = Pace(seconds)

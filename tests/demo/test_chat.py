@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from mynet.demo import demo_site
-from mynet.demo.chat import BURST, LARGEST, LONGEST_TEXT, RATE
+from mynet.demo.chat import BURST, LIMIT, LONGEST_TEXT, RATE
 from mynet.testing import Client, Refused, result_of
 from mynet.websocket.codes import GOING_AWAY, NORMAL, TOO_BIG
 
@@ -204,7 +204,7 @@ def test_longest_text(chat):
 def test_far_too_long(chat):
     """Who sends what no page of ours would is closed before it is kept."""
     ada, grace = chat.enter("Ada"), chat.enter("Grace")
-    ada.send("x" * (LARGEST + 1))
+    ada.send("x" * (LIMIT + 1))
     assert ada.peer.close_code == TOO_BIG
     assert grace.hear() == [{"type": "left", "name": "Ada"}]
 
