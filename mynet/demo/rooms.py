@@ -185,9 +185,8 @@ class Rooms:
 
 def clean(text: str, longest: int) -> str:
     """A name as all can read it: in one line, of characters that are seen, and not too long."""
-    spaced = " ".join(unicodedata.normalize("NFKC", text).split())
-    seen = "".join(each for each in spaced if unicodedata.category(each)[0] != "C")
-    return seen[:longest].strip()
+    seen = "".join(each for each in text if each.isspace() or unicodedata.category(each)[0] != "C")
+    return " ".join(unicodedata.normalize("NFKC", seen).split())[:longest].strip()
 
 
 def _numbered(wanted: str) -> Iterator[str]:

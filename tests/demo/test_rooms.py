@@ -72,6 +72,8 @@ def house():
         ("A\x00d\x1ba\x7f", "Ada"),
         ("\u202eadA\u2066\u200b", "adA"),
         ("\uff21\uff44\uff41", "Ada"),
+        ("Zoe\u200b\u0308", "Zoë"),
+        ("Ada \u200b Lovelace", "Ada Lovelace"),
         ("Zoë 🦊", "Zoë 🦊"),
         ("<b>", "<b>"),
         ("x" * 1000, "x" * LONGEST_NAME),
