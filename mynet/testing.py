@@ -508,6 +508,9 @@ class MemoryTransport:
         """The connection is over."""
         if not self.disconnected and self.protocol is not None:
             self.disconnected = True
+            producer, self.producer = self.producer, None
+            if producer is not None:
+                producer.stopProducing()
             self.protocol.connectionLost(Failure(reason))
 
     # ITransport

@@ -18,7 +18,7 @@ from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -104,7 +104,7 @@ class _Deaf:
     def read(self, data: bytes = b"") -> None: ...
 
 
-@implementer(IProtocol, IPushProducer)
+@implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
 class WebSocketConnection:
     """One connection of an endpoint.
 
@@ -240,7 +240,7 @@ class WebSocketConnection:
                     break
                 event = self._reader.read()
         except Exception:
-            self._failed(Failure())
+            self.failed(Failure())
         finally:
             self._taking = False
 
@@ -454,22 +454,23 @@ class WebSocketConnection:
             sent.callback(None)
         if self._outbox is not None and not self._outbox:
             self._outbox = None
-        if self._farewell is not None and not self._outbox:
-            self._say_farewell(*self._farewell)
+        self._take_leave()
 
     # Signs of life
 
     def check_deadlines(self, now: float) -> None:
         """Act upon what should have happened by now; called by the endpoint's sweep."""
         policy = self.shared.policy
-        if self.state is _OPEN and not self._silent and not self._write_paused:
+        is_heard = self._reading_paused or not self._silent  # who is not read cannot be heard
+        if self.state is _OPEN and is_heard and not self._write_paused:
             self._silent = True
             self._asked = False
             self._deadline = inf if policy.ping_interval is None else now + policy.ping_interval
         elif self._deadline > now:
             pass
         elif self.state is not _OPEN:
-            self._reason = self._reason or "the closing handshake took too long"
+            if self._code == ABNORMAL:
+                self._reason = "the closing handshake took too long"
             self.abortConnection()
         elif self._asked or self._write_paused:
             self._stats.dead += 1
@@ -499,8 +500,7 @@ class WebSocketConnection:
         self._fail_waiters()
         if self.state is _OPEN:
             self._close_down(State.CLOSING)
-            if not self._outbox:
-                self._say_farewell(code, reason)
+            self._take_leave()
 
     def fail(self, code: int, reason: str) -> None:
         """Close at once, since something is wrong: what waits to be sent is not."""
@@ -545,6 +545,11 @@ class WebSocketConnection:
         kind = WebSocketDone if self._is_done else WebSocketLost
         return kind(self._code, self._reason)
 
+    def _take_leave(self) -> None:
+        """Send a Close, if one waits and nothing before it."""
+        if self._farewell is not None and not self._outbox:
+            self._say_farewell(*self._farewell)
+
     def _say_farewell(self, code: int, reason: str) -> None:
         self._farewell = None
         self._write(FINAL | CLOSE, close_payload(code, reason))
@@ -563,6 +568,7 @@ class WebSocketConnection:
     def _close_down(self, state: State) -> None:
         self.state = state
         self._blocked = True
+        self._pong = None
         self._fail_waiters()
         if state is State.CLOSED:
             self._farewell = None
@@ -574,10 +580,13 @@ class WebSocketConnection:
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
-    def _failed(self, failure: Failure) -> None:
-        """Something was raised while this was run for the peer, or by the application."""
+    def failed(self, failure: Failure) -> None:
+        """Close at once because of an error: of the peer's, or of what handles the connection.
+
+        A WebSocketError tells with which code; any other is logged, and closes with 1011.
+        """
         error = failure.value
-        if isinstance(error, WebSocketError):
+        if isinstance(error, WebSocketError) and _can_be_told(error):
             self.fail(error.code, error.reason)
             return
         log.failure("{connection} failed", failure, connection=self)
@@ -598,27 +607,32 @@ class WebSocketConnection:
         self.sweep.add(self)
         try:
             self._protocol.negotiationStarted(self)
-            self._write_paused = self._blocked = False
+            if self.state is State.CLOSED:
+                return
+            self._write_paused = False
+            self._blocked = self.state is not _OPEN
             transport.registerProducer(self, True)
+            self._mind_reading()
             if self._farewell is not None:
                 self._close_down(State.CLOSING)
             self._flush()
             if self.state is _OPEN:
                 self._protocol.negotiationFinished()
         except Exception:
-            self._failed(Failure())
+            self.failed(Failure())
 
     def connectionMade(self) -> None:
         """Its protocol is told by other names."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.state is not State.CONNECTING:
+            self._stats.closed[self._code] += 1
         self.state = State.LOST
         self._blocked = True
         self._reader = _DEAF
         self._outbox = None
         self._deadline = inf
         self.sweep.discard(self)
-        self._stats.closed[self._code] += 1
         self._fail_waiters()
         protocol, self._protocol = self._protocol, None
         producer, self._producer = self._producer, None
@@ -628,6 +642,17 @@ class WebSocketConnection:
         closers, self._closers = self._closers, None
         for call in closers or ():
             call_safely(call)
+
+    # IHalfCloseableProtocol
+
+    def readConnectionLost(self) -> None:
+        """The peer sends no more, and so there will be no Close, if there was none."""
+        self._outbox = None
+        self._close_down(State.CLOSED)
+        self._lose_transport()
+
+    def writeConnectionLost(self) -> None:
+        """Our side is closed, as it is after an error."""
 
     # IPushProducer: the transport tells how fast the peer takes what is written
 
@@ -663,6 +688,14 @@ def check_close(code: int, reason: str) -> None:
         raise ValueError(f"{code} is not a close code that can be sent")
     if len(reason.encode()) > MAX_REASON:
         raise ValueError(f"the reason of a Close has {MAX_REASON} bytes at most")
+
+
+def _can_be_told(error: WebSocketError) -> bool:
+    try:
+        check_close(error.code, error.reason)
+    except ValueError:
+        return False
+    return True
 
 
 def close_payload(code: int, reason: str) -> bytes:
