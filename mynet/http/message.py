@@ -157,9 +157,14 @@ class Request(msgspec.Struct, eq=False, weakref=True):
             self._raw_headers = parse_fields(self._raw_headers)
         return self._raw_headers
 
+    def peek_raw_headers(self) -> RawHeaders:
+        """The same for who looks once: what had to be taken apart for that is not kept."""
+        fields = self._raw_headers
+        return parse_fields(fields) if isinstance(fields, bytes) else fields
+
     @property
     def headers(self) -> CIMultiDictProxy[str]:
-        """The same by case-insensitive name, decoded as Latin-1."""
+        """The fields by case-insensitive name, decoded as Latin-1."""
         if self._headers is None:
             pairs = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self.raw_headers]
             self._headers = CIMultiDictProxy(CIMultiDict(pairs))

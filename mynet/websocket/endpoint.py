@@ -41,31 +41,35 @@ class WebSocket(Socket):
     a Response or raise an HTTPError before.
     """
 
-    __slots__ = ("_answer", "_opened", "_opening", "_task", "_upgrade", "_waiting", "request")
+    __slots__ = (
+        "_answer",
+        "_opened",
+        "_opening",
+        "_shared",
+        "_task",
+        "_waiting",
+        "request",
+        "subprotocol",
+        "subprotocols",
+    )
 
     def __init__(self, opening: Opening) -> None:
         super().__init__()
         self.request = opening.request
         """The request that asked for it."""
-        self._opening = opening
-        self._answer: Deferred[Any] = Deferred(self._cancel_task)
-        self._upgrade: Upgrade | None = None
+        self.subprotocols = opening.subprotocols
+        """Those that the client offers, in its order."""
+        self.subprotocol = opening.subprotocol
+        """The one that is spoken, or will be unless `accept` is given another."""
+        self._shared = opening.shared
+        self._opening: Opening | None = opening  # until it is accepted
+        self._answer: Deferred[Any] | None = Deferred(self._cancel_task)  # until it is given
         self._opened: Signal | None = None  # fired when it is, or never will be
         self._task: Deferred[object] | None = None
         self._waiting: IDelayedCall | None = None  # for the coroutine: to decide, or to end
 
     def __repr__(self) -> str:
         return f"<WebSocket of {self.request!r}>"
-
-    @property
-    def subprotocols(self) -> tuple[str, ...]:
-        """Those that the client offers, in its order."""
-        return self._opening.subprotocols
-
-    @property
-    def subprotocol(self) -> str | None:
-        """The one that is spoken, or will be unless `accept` is given another."""
-        return self._opening.subprotocol
 
     @property
     def connection(self) -> WebSocketConnection:
@@ -104,40 +108,46 @@ class WebSocket(Socket):
     def _accept(
         self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
     ) -> WebSocketConnection:
-        if self._answer.called:
+        if self._answer is None or self._opening is None:
             raise WebSocketLost(ABNORMAL, "it was not opened")
-        self._upgrade = self._opening.accept(self, subprotocol, headers)
-        connection = self._connection = cast(WebSocketConnection, self._upgrade.protocol)
+        upgrade = self._opening.accept(self, subprotocol, headers)
+        self.subprotocol = self._opening.subprotocol
+        self._opening = None
+        connection = self._connection = cast(WebSocketConnection, upgrade.protocol)
         self.request.on_finish(self._request_over)
-        self._give_answer(self._upgrade)
+        self._give_answer(upgrade)
         return connection
 
     # Its course
 
     def run(self, coroutine: Coroutine[Any, Any, object]) -> Deferred[Response]:
         """Run what a handler made of it, which is what answers the client."""
+        answer = self._answer
+        assert answer is not None
         clock = self.request.exchange.sweep.clock
         try:
             result = start(coroutine, copy_context(), clock)
         except Exception:
             self._failed(Failure())
-            return self._answer
+            return answer
         if not isinstance(result, Deferred):
             self._finished(result)
-            return self._answer
+            return answer
         self._task = result
-        if not self._answer.called:
-            timeout = self._opening.shared.policy.handshake_timeout
+        if not answer.called:
+            timeout = self._shared.policy.handshake_timeout
             self._waiting = clock.callLater(timeout, self._take_too_long)
         result.addCallbacks(self._finished, self._failed)
-        return self._answer
+        return answer
 
     def _give_answer(self, answer: Response | Failure) -> None:
         """Answer the client: by a Deferred, which also takes errors."""
         self._stop_waiting()
-        if answer is not self._upgrade:
-            self._opening.shared.stats.refused += 1
-        self._answer.callback(answer)
+        if not isinstance(answer, Upgrade):
+            self._shared.stats.refused += 1
+        waiting, self._answer = self._answer, None
+        if waiting is not None:
+            waiting.callback(answer)
 
     def _take_too_long(self) -> None:
         self._waiting = None
@@ -148,7 +158,7 @@ class WebSocket(Socket):
         self._over()
         if self._connection is not None:
             self._connection.loseConnection(NORMAL)
-        elif self._answer.called:
+        elif self._answer is None:
             pass
         elif isinstance(result, Response):
             self._give_answer(result)
@@ -162,7 +172,7 @@ class WebSocket(Socket):
     def _failed(self, failure: Failure) -> None:
         self._over()
         error = failure.value
-        if self._connection is None and not self._answer.called:
+        if self._connection is None and self._answer is not None:
             self._give_answer(failure)
         elif isinstance(error, WebSocketClosed | CancelledError | AsyncioCancelledError):
             pass  # nobody is left to be told
@@ -170,7 +180,7 @@ class WebSocket(Socket):
             self._connection.fail(error.code, error.reason)
         else:
             log.failure("{socket} failed", failure, socket=self)
-            self._opening.shared.stats.failures += 1
+            self._shared.stats.failures += 1
             if self._connection is not None:
                 self._connection.fail(INTERNAL_ERROR, "")
 
@@ -209,7 +219,7 @@ class WebSocket(Socket):
         if self._opened is not None:
             self._opened.fire()
         if self._task is not None:
-            timeout = self._opening.shared.policy.leave_timeout
+            timeout = self._shared.policy.leave_timeout
             clock = self.request.exchange.sweep.clock
             self._waiting = clock.callLater(timeout, self._leave)
 

@@ -29,6 +29,8 @@ BuildProtocol = Callable[[Request], WebSocketProtocol | Response]
 class Opening:
     """One handshake, which is in order. Whoever has it may take time to decide."""
 
+    __slots__ = ("_extensions", "_key", "request", "shared", "subprotocol", "subprotocols")
+
     def __init__(self, request: Request, shared: Shared) -> None:
         """Check a request.
 
@@ -38,7 +40,7 @@ class Opening:
         self.request = request
         self.shared = shared
         try:
-            handshake = check_request(request.method, request.version, request.raw_headers)
+            handshake = check_request(request.method, request.version, request.peek_raw_headers())
             check_origin(handshake.origin, request.host, shared.policy.origins)
         except HTTPError:
             shared.stats.refused += 1
