@@ -11,6 +11,7 @@ unless something is wrong.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -91,7 +92,10 @@ async def go_through(reactor: Any, url: str, agent: str) -> None:
             raise AssertionError(message)
 
 
-MODES = {"serve": serve, "connect": go_through}
+MODES: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+    "serve": serve,
+    "connect": go_through,
+}
 
 
 def main(kind: str, mode: str, *arguments: str) -> None:
