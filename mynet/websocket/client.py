@@ -198,7 +198,9 @@ def _endpoint(
     if tls is None:
         from twisted.internet.ssl import optionsForClientTLS  # slow to import
 
-        tls = optionsForClientTLS(address.host, acceptableProtocols=[b"http/1.1"])
+        # Without ALPN: what Twisted serves may turn away whoever asks for a protocol by name, and
+        # who asks for none gets HTTP/1.1 everywhere.
+        tls = optionsForClientTLS(address.host)
     return wrapClientTLS(tls, endpoint)
 
 
