@@ -446,14 +446,17 @@ class WebSocketConnection:
         if self._pong is not None:
             pong, self._pong = self._pong, None
             self._write(FINAL | PONG, pong)
-        while self._outbox and not self._write_paused:
-            self._send_message(self._outbox.take())
-        while self._waiters and not self._must_wait(self._waiters[0][0]):
+        while True:
+            while self._outbox and not self._write_paused:
+                self._send_message(self._outbox.take())
+            if not self._waiters or self._must_wait(self._waiters[0][0]):
+                break
             message, key, sent = self._waiters.popleft()
-            self.deliver(message, key)
-            sent.callback(None)
+            self._send_later(message, key)
+            sent.callback(None)  # what this sends waits, too, and so has its turn
         if self._outbox is not None and not self._outbox:
             self._outbox = None
+        self._blocked = self._write_paused or self.state is not _OPEN
         self._take_leave()
 
     # Signs of life
@@ -610,7 +613,6 @@ class WebSocketConnection:
             if self.state is State.CLOSED:
                 return
             self._write_paused = False
-            self._blocked = self.state is not _OPEN
             transport.registerProducer(self, True)
             self._mind_reading()
             if self._farewell is not None:
@@ -666,7 +668,6 @@ class WebSocketConnection:
 
     def resumeProducing(self) -> None:
         self._write_paused = False
-        self._blocked = self.state is not _OPEN
         self._silent = False
         self._flush()
         if self._write_paused or self.state is not _OPEN:

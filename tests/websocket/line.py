@@ -27,20 +27,21 @@ from mynet.websocket.connection import WebSocketConnection
 from mynet.websocket.deflate import Deflate, Parameters
 from mynet.websocket.interfaces import WebSocketProtocol
 from mynet.websocket.shared import Shared
+from tests.websocket.arriving import KEY, raw
 
 URI = parse_uri("ws://test/")
 
 
 def masked(opcode: int, data: bytes = b"", fin: bool = True, rsv1: bool = False) -> bytes:
     """A client's frame, right or wrong."""
-    frame = Frame(Opcode(opcode), data, fin, rsv1)
-    return frame.serialize(mask=True)
+    return raw(opcode | fin << 7 | rsv1 << 6, data, KEY)
 
 
 class Noting(WebSocketProtocol):
     """A protocol that notes what happens, and does what it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, controls_reading: bool = False) -> None:
+        self.controls_reading = controls_reading
         self.events: list[Any] = []
         self.transport: Any = None
         self.does: dict[str, Any] = {}
