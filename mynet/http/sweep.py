@@ -84,6 +84,7 @@ class Sweep(Generic[M]):
         now = self.now
         for member in tuple(self.members):
             try:
-                member.check_deadlines(now)
+                if member in self.members:  # another one may have ended it
+                    member.check_deadlines(now)
             except Exception:
                 log.failure("a deadline of {member} failed", member=member)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Iterator
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
 from twisted.internet.task import Clock
 
-from mynet.http.coroutines import start, wait_for
+from mynet.http.coroutines import Signal, go_on, start, wait_for
 from mynet.testing import result_of
 
 T = TypeVar("T")
@@ -305,6 +305,246 @@ def test_cancel_from_within():
     deferred.callback(None)
     with pytest.raises(CancelledError):
         result_of(result)
+
+
+# Signals
+
+
+class Listener:
+    """A coroutine that waits for a signal, over and over, two calls deep."""
+
+    def __init__(self, times: int = 3) -> None:
+        self.signal = Signal()
+        self.events: list[str] = []
+        self._times = times
+
+    async def listen(self) -> str:
+        for _ in range(self._times):
+            await self.hear()
+        return "heard"
+
+    async def hear(self) -> None:
+        try:
+            await self.signal
+            self.events.append("fired")
+        except (CancelledError, asyncio.CancelledError) as error:
+            self.events.append(type(error).__module__)
+            raise
+
+
+@inlineCallbacks
+def in_a_generator(coroutine: Coroutine[Any, Any, T]) -> Generator[Deferred[T], T, T]:
+    return (yield Deferred.fromCoroutine(coroutine))
+
+
+def begun(coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+    """A coroutine whose first step has been made."""
+    return go_on(coroutine, coroutine.send(None))
+
+
+TWISTED = {
+    "ours": run,
+    "ours, nested": lambda coroutine: run(wait_for(coroutine)),
+    "ours, begun": lambda coroutine: run(begun(coroutine)),
+    "fromCoroutine": Deferred.fromCoroutine,
+    "fromCoroutine, nested": lambda coroutine: Deferred.fromCoroutine(wait_for(coroutine)),
+    "fromCoroutine, begun": lambda coroutine: Deferred.fromCoroutine(wait_for(begun(coroutine))),
+    "inlineCallbacks": in_a_generator,
+    "a Deferred in ours": lambda coroutine: run(wait_for(Deferred.fromCoroutine(coroutine))),
+}
+"""What runs coroutines for Twisted: each gives a Deferred of one that waits."""
+
+of_twisted = pytest.mark.parametrize("way", TWISTED.values(), ids=TWISTED)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def turn(loop: asyncio.AbstractEventLoop, times: int = 3) -> None:
+    """Let a loop do what is due."""
+    for _ in range(times):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+
+@of_twisted
+def test_signal(way):
+    """A coroutine goes on each time that its signal is fired, while that is done."""
+    listener = Listener()
+    assert not listener.signal.is_awaited
+    result = way(listener.listen())
+    for number in range(3):
+        assert listener.signal.is_awaited
+        assert not result.called
+        listener.signal.fire()
+        assert listener.events == ["fired"] * (number + 1)
+    assert not listener.signal.is_awaited
+    assert result_of(result) == "heard"
+
+
+def test_signal_in_a_task_of_asyncio(loop):
+    """So it does in a task of asyncio's, in the next turn of the loop."""
+    listener = Listener()
+    task = loop.create_task(wait_for(listener.listen()))
+    for number in range(3):
+        turn(loop)
+        assert listener.signal.is_awaited
+        listener.signal.fire()
+        assert not listener.signal.is_awaited
+        assert listener.events == ["fired"] * number
+    turn(loop)
+    assert task.result() == "heard"
+
+
+@of_twisted
+def test_signal_that_nobody_waits_for(way):
+    """To fire where nobody waits is nothing, and is not remembered."""
+    listener = Listener(times=1)
+    listener.signal.fire()
+    result = way(listener.listen())
+    assert listener.events == []
+    listener.signal.fire()
+    listener.signal.fire()
+    assert (listener.events, result_of(result)) == (["fired"], "heard")
+
+
+@of_twisted
+def test_cancelled_signal(way):
+    """Cancelled, a coroutine gets Twisted's error; nobody waits then, and to fire is nothing."""
+    listener = Listener()
+    result = way(listener.listen())
+    listener.signal.fire()
+    result.cancel()
+    assert listener.events == ["fired", "twisted.internet.defer"]
+    assert not listener.signal.is_awaited
+    listener.signal.fire()
+    with pytest.raises(CancelledError):
+        result_of(result)
+    again = way(listener.listen())
+    for _ in range(3):
+        listener.signal.fire()
+    assert result_of(again) == "heard"
+
+
+def test_cancelled_task_of_asyncio(loop):
+    """Cancelled, a task of asyncio's gets asyncio's error."""
+    listener = Listener()
+    task = loop.create_task(wait_for(listener.listen()))
+    turn(loop)
+    task.cancel("enough")
+    assert not listener.signal.is_awaited
+    listener.signal.fire()
+    turn(loop)
+    assert task.cancelled()
+    assert listener.events == ["asyncio.exceptions"]
+    again = loop.create_task(listener.listen())
+    for _ in range(3):
+        turn(loop)
+        listener.signal.fire()
+    turn(loop)
+    assert again.result() == "heard"
+
+
+def test_signal_fired_and_cancelled(loop):
+    """A task of asyncio's that is cancelled when its signal was just fired is cancelled."""
+    listener = Listener()
+    task = loop.create_task(listener.listen())
+    turn(loop)
+    listener.signal.fire()
+    task.cancel()
+    turn(loop)
+    assert task.cancelled()
+
+
+def test_signal_after_a_cancelled_task(loop):
+    """A task of asyncio's is cancelled though another waits by the time that it gets to know."""
+    listener = Listener(times=1)
+    task = loop.create_task(listener.listen())
+    turn(loop)
+    task.cancel()
+    other = run(listener.listen())
+    turn(loop)
+    assert task.cancelled()
+    listener.signal.fire()
+    assert result_of(other) == "heard"
+
+
+def test_signal_after_a_task(loop):
+    """One that was called is not cancelled with another that waits by then."""
+    listener = Listener(times=1)
+    task = loop.create_task(listener.listen())
+    turn(loop)
+    listener.signal.fire()
+    other = run(listener.listen())
+    other.cancel()
+    turn(loop)
+    assert task.result() == "heard"
+    with pytest.raises(CancelledError):
+        result_of(other)
+
+
+@pytest.mark.parametrize("way", [run, Deferred.fromCoroutine])
+def test_cancelled_and_waiting_again(way):
+    """A coroutine that catches its cancellation may wait for the same signal again."""
+    signal = Signal()
+
+    async def listening() -> str:
+        try:
+            await signal
+        except CancelledError:
+            await signal
+            return "went on"
+        return "never"
+
+    result = way(listening())
+    result.cancel()
+    assert signal.is_awaited
+    signal.fire()
+    if way is run:
+        with pytest.raises(CancelledError):  # it was given up
+            result_of(result)
+    else:
+        assert result_of(result) == "went on"
+    assert not signal.is_awaited
+
+
+def test_cancel_before_it_waits():
+    """A coroutine that is cancelled while it runs is told when it comes to wait for a signal."""
+    deferred, listener = Deferred[None](), Listener()
+
+    async def cancelling() -> None:
+        await deferred
+        result.cancel()
+        await listener.listen()
+
+    result = run(cancelling())
+    deferred.callback(None)
+    assert listener.events == ["twisted.internet.defer"]
+    with pytest.raises(CancelledError):
+        result_of(result)
+
+
+def test_signals_are_fired_from_within():
+    """Who goes on may fire the signal of another, and wait for its own again."""
+    one, two, order = Signal(), Signal(), list[str]()
+
+    async def playing(name: str, mine: Signal, other: Signal) -> str:
+        for _ in range(3):
+            await mine
+            order.append(name)
+            other.fire()
+        return name
+
+    results = [run(playing("one", one, two)), run(playing("two", two, one))]
+    for _ in range(3):
+        one.fire()
+    assert order[:2] == ["one", "two"]
+    assert sorted(order) == ["one"] * 3 + ["two"] * 3
+    assert [result_of(result) for result in results] == ["one", "two"]
 
 
 # Context
