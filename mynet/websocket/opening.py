@@ -104,7 +104,11 @@ class WebSocketHandler:
 
     def __call__(self, request: Request) -> Response:
         opening = Opening(request, self.shared)
-        built = self._build_protocol(request)
+        try:
+            built = self._build_protocol(request)
+        except Exception:
+            self.shared.stats.refused += 1
+            raise
         if isinstance(built, Response):
             self.shared.stats.refused += 1
             return built

@@ -322,8 +322,10 @@ class Browser(Strict):
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self.wire.advance(seconds)
-        self.turn()
+        while seconds > 0:
+            self.wire.advance(min(1, seconds))
+            self.turn()
+            seconds -= 1
 
     def hang_up(self) -> None:
         """It is gone, without a word."""
