@@ -264,17 +264,21 @@ class Attempt(Generic[P]):
         self._reader = AnswerReader()
         self._result: Deferred[P] = Deferred(self._cancel)
         self._is_decided = False  # how it ends
+        self._connecting: Deferred[Any] | None = None
         self._connection: WebSocketConnection | None = None
         self.transport: Any = None
         self.dataReceived: Callable[[bytes], None] = self._receive
 
     def begin(self, endpoint: IStreamClientEndpoint) -> Deferred[P]:
         """Connect; see `connect_protocol`. To be called once."""
+        result = self._result  # which is let go of once it has fired
         timeout = self._shared.policy.handshake_timeout
         self._deadline = self._sweep.clock.callLater(timeout, self._take_too_long)
-        self._connecting: Deferred[Any] = maybeDeferred(endpoint.connect, self)
-        self._connecting.addErrback(self._give_up)
-        return self._result
+        connecting = maybeDeferred(endpoint.connect, self)
+        if self.transport is None:
+            self._connecting = connecting
+        connecting.addErrback(self._give_up)
+        return result
 
     # How it can end
 
@@ -288,10 +292,10 @@ class Attempt(Generic[P]):
             return
         self._decide()
         self.dataReceived = _ignore
-        if self.transport is None:
-            self._connecting.cancel()
-        else:
+        if self.transport is not None:
             self.transport.abortConnection()
+        elif self._connecting is not None:
+            self._connecting.cancel()
         self._result.errback(reason)
 
     def _cancel(self, _: Deferred[P]) -> None:
@@ -341,7 +345,7 @@ class Attempt(Generic[P]):
         if not self._is_decided:
             self._decide()
             self._result.callback(protocol)
-        del self._build_protocol, self._connecting, self._reader, self._result
+        del self._build_protocol, self._reader, self._result
         if rest:
             connection.dataReceived(rest)
 
@@ -360,6 +364,7 @@ class Attempt(Generic[P]):
 
     def makeConnection(self, transport: Any) -> None:
         self.transport = transport
+        self._connecting = None
         if self._is_decided:  # and the endpoint could not be stopped
             transport.abortConnection()
             return

@@ -267,6 +267,34 @@ def test_open(size):
     assert protocol.events[-1] == "three"
 
 
+def test_open_at_once():
+    """A server may answer before the endpoint has said that it is connected."""
+
+    class Prompt(Endpoint):
+        def make_connection(self) -> Any:
+            protocol = super().make_connection()
+            self.accept(behind=frame(FINAL | TEXT, b"one"))
+            return protocol
+
+    protocol = result_of(attempt(Prompt()))
+    assert protocol.events == ["started", "finished", "one"]
+
+
+def test_refused_at_once():
+    """Or refuse as soon."""
+
+    class Prompt(Endpoint):
+        def make_connection(self) -> Any:
+            protocol = super().make_connection()
+            self.send(REFUSAL)
+            return protocol
+
+    endpoint = Prompt()
+    with pytest.raises(HandshakeRefused):
+        result_of(attempt(endpoint))
+    assert endpoint.is_left
+
+
 def test_deliveries_are_direct():
     """Once it is open there is nothing between the transport and the connection."""
     endpoint = Endpoint()
