@@ -97,7 +97,7 @@ class WebSocket(Socket):
             self._opened = Signal()
             await self._opened
         if self._closed is not None:
-            raise self._closed
+            raise self.connection.closed()
 
     async def close(self, code: int = NORMAL, reason: str = "") -> None:
         """See `Socket.close`. Before it is accepted, this refuses it with 403."""
@@ -211,6 +211,7 @@ class WebSocket(Socket):
     # WebSocketProtocol
 
     def negotiationFinished(self) -> None:
+        super().negotiationFinished()
         if self._opened is not None:
             self._opened.fire()
 

@@ -86,7 +86,7 @@ class Socket(WebSocketProtocol):
         """
         while not self._queue:
             if self._closed is not None:
-                raise self._closed
+                raise self.connection.closed()
             await self._arrival()
         return self._take()
 
@@ -195,6 +195,11 @@ class Socket(WebSocketProtocol):
 
     # WebSocketProtocol
 
+    def negotiationFinished(self) -> None:
+        """What was asked for before is asked for now."""
+        for payload, _, _ in self._pings or ():
+            self.connection.ping(payload)
+
     def textMessageReceived(self, message: str) -> None:
         self._put(message)
 
@@ -219,7 +224,7 @@ class Socket(WebSocketProtocol):
         pings, self._pings = self._pings, None
         for _, _, answered in pings or ():
             if not answered.called:
-                answered.errback(reason)
+                answered.errback(self.connection.closed())
         self._receiver.fire()
         closers, self._closers = self._closers, None
         for closed in closers or ():
