@@ -15,17 +15,8 @@ from tests.integration.websocket_clients import CLIENTS, Client, Closed, Refused
 LIMIT = 2 * 1024 * 1024
 
 TEXT = "Grüße, 世界! 🚀 "
-MESSAGES = [
-    "",
-    "a",
-    TEXT,
-    TEXT * 10_000,
-    b"",
-    b"\x00\xff",
-    LARGE[:125],
-    LARGE[:126],
-    LARGE[:70_000],
-]
+SIZES = (1, 125, 126, 70_000)
+MESSAGES: list[str | bytes] = ["", "a", TEXT, TEXT * 10_000, b"", *(LARGE[:size] for size in SIZES)]
 
 
 class Echo(WebSocketProtocol):

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection, connect, unix_connect
 from websockets.typing import Subprotocol
 from zope.interface import implementer
 
@@ -124,19 +124,22 @@ class Websockets:
     ) -> ClientConnection:
         # Where there is to be TLS, the socket has it already.
         url = "ws:" + websocket_url(service, path).partition(":")[2]
+        transport = service.transport
+        how: dict[str, Any] = {
+            "subprotocols": [Subprotocol(name) for name in subprotocols] or None,
+            "open_timeout": TIMEOUT,
+            "close_timeout": TIMEOUT,
+            "max_size": LARGEST,
+        }
         try:
-            return self._stack.enter_context(
-                connect(
-                    url,
-                    sock=service.connect(),
-                    subprotocols=[Subprotocol(name) for name in subprotocols] or None,
-                    open_timeout=TIMEOUT,
-                    close_timeout=TIMEOUT,
-                    max_size=LARGEST,
-                )
-            )
+            if isinstance(transport, UNIX):
+                connecting = unix_connect(str(transport.path), url, **how)
+            else:
+                connecting = connect(url, sock=service.connect(), **how)
+            connection: ClientConnection = self._stack.enter_context(connecting)
         except InvalidStatus as error:
             raise Refused(error.response.status_code) from None
+        return connection
 
     @property
     def _opened(self) -> ClientConnection:

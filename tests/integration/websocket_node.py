@@ -35,15 +35,23 @@ const commands = {
         follow(new WebSocket(url, subprotocols, { ca, maxPayload: LARGEST }));
         socket.on("unexpected-response", (_, response) => tell("refused", response.statusCode));
     },
-    listen() {
+    listen(pieces, goodbye) {
         const server = new WebSocket.Server({
             host: "127.0.0.1", port: 0, perMessageDeflate: true, maxPayload: LARGEST,
             handleProtocols: offered => offered.has("chat") ? "chat" : false,
-            verifyClient: ({ req }) => req.url !== "/refused" || { result: false },
+            verifyClient: ({ req }, decide) => decide(req.url !== "/refused", 403),
         });
-        server.options.verifyClient = ({ req }, done) => done(req.url !== "/refused", 403);
-        server.on("connection", follow);
         server.on("listening", () => tell("listening", server.address().port));
+        server.on("connection", opened => {
+            follow(opened);
+            opened.on("message", (data, isBinary) => {
+                if (data == "pieces") send(pieces);
+                else if (data == "ping") opened.ping();
+                else if (data == "close") opened.close(...goodbye);
+                else opened.send(data, { binary: isBinary });
+            });
+            opened.on("pong", () => opened.send("alive"));
+        });
     },
     text(pieces) { send(pieces); },
     bytes(pieces) { send(pieces.map(piece => Buffer.from(piece, "base64"))); },
@@ -96,15 +104,23 @@ class Node:
         self._process.stdin.flush()
 
     async def event(self) -> list[Any]:
-        """What happens next: its name, and what belongs to it."""
-        event: list[Any] = json.loads(await in_thread(self._readline))
+        """What happens next: its name, and what belongs to it; nothing at the end."""
+        line = await in_thread(self._readline)
+        event: list[Any] = json.loads(line) if line else []
         return event
 
     def _readline(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
-    async def aclose(self) -> None:
-        """End it."""
+    async def kill(self) -> None:
+        """End it. Whoever waits for an event is told."""
         self._process.kill()
-        await in_thread(self._process.communicate)
+        await in_thread(self._process.wait)
+
+    async def aclose(self) -> None:
+        """End it, and forget what it has told."""
+        await self.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
