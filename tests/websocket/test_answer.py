@@ -100,6 +100,14 @@ def test_interim_answers(size):
     assert (len(answer.fields), answer.rest) == (4, b"rest")
 
 
+def test_short_answer_behind_another():
+    """An answer that is shorter than what was before it, and came with its end, is seen."""
+    reader = AnswerReader()
+    assert reader.read(b"HTTP/1.1 100 Continue, please\r\n\r") is None
+    answer = reader.read(b"\nHTTP/1.1 101 \r\n\r\n")
+    assert answer == Answer([], b"")
+
+
 # What is no answer
 
 

@@ -667,31 +667,42 @@ def test_endpoint_that_goes_on(late):
     endpoint.send(REFUSAL)
 
 
-@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 101 x\r\nUpgrade: web", REFUSAL[:-1]])
+@pytest.mark.parametrize("sent", [0, 1, 60])
 def test_cancel_waiting(sent):
     """Who gives up before there is an answer closes the connection; what still comes is ignored."""
+    built: list[Accepted] = []
+
+    def build(accepted: Accepted) -> Recorder:
+        built.append(accepted)
+        return Recorder(accepted)
+
     endpoint = Endpoint()
-    opening = attempt(endpoint)
-    endpoint.send(sent)
+    opening = connect_protocol(URL, build, endpoint=endpoint, reactor=endpoint.clock)
+    answer = endpoint.acceptance()
+    endpoint.send(answer[:sent])
     opening.cancel()
     protocol: Any = endpoint.transport.protocol
-    protocol.dataReceived(b"HTTP/1.1 500 x\r\n\r\n")
+    protocol.dataReceived(answer[sent:])
     assert_cancelled(opening)
     assert endpoint.is_left
+    assert built == []
 
 
 def test_cancel_in_the_middle():
     """Who gives up just when it opens leaves nothing behind either."""
+    protocols: list[Recorder] = []
 
     def build(accepted: Accepted) -> Recorder:
         opening.cancel()
-        return Recorder(accepted)
+        protocols.append(Recorder(accepted))
+        return protocols[0]
 
     endpoint = Endpoint()
     opening = connect_protocol(URL, build, endpoint=endpoint, reactor=endpoint.clock)
     endpoint.accept()
     assert_cancelled(opening)
     assert endpoint.is_left
+    assert protocols[0].events == []
 
 
 def test_cancel_at_the_last_moment():
@@ -748,12 +759,18 @@ def test_nothing_is_kept():
     gc.disable()
     try:
         endpoint = Endpoint()
-        socket = opened(endpoint)
-        ends: list[weakref.ref[Any]] = [weakref.ref(socket), weakref.ref(socket.connection)]
+        opening = attempt(endpoint)
+        endpoint.accept()
+        held: Any = endpoint.transport.protocol  # as by endpoints of Twisted's, in their cycles
+        protocol: Any = opening.result
+        connection = protocol.transport
+        kept = (protocol, connection, endpoint.transport)
+        ends: list[weakref.ref[Any]] = [weakref.ref(each) for each in kept]
         endpoint.transport.lose(ConnectionDone())
         endpoint.transport.producer = None  # Twisted's own forget it
-        del endpoint, socket
-        assert [end() for end in ends] == [None, None]
+        del endpoint, opening, protocol, connection, kept
+        assert [end() for end in ends] == [None, None, None]
+        assert held.transport is None
     finally:
         gc.enable()
 
