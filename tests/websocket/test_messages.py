@@ -592,6 +592,22 @@ def test_limit_after_inflation(masked, sent):
 
 
 @both_roles
+def test_limit_at_the_end_of_a_message(masked):
+    """What only the end of a compressed message brings to light counts with what was before."""
+    sent = stored(b"Hello")[:-1] + b"\x00\x04\x00\xfb\xff"  # four more, which its end will be
+    value = b"Hello\x00\x00\xff\xff"
+    for frames in (
+        [(FINAL | COMPRESSED | BINARY, sent)],
+        fragments(COMPRESSED | BINARY, sent, b""),
+    ):
+        right = lambda: reader(masked, limit=9, compressed=True)  # noqa: E731
+        expect(masked, frames, [(BINARY, value)], new=right)
+        for limit in (8, 5):
+            less = lambda limit=limit: reader(masked, limit=limit, compressed=True)  # noqa: E731
+            expect(masked, frames, [], TOO_LARGE, new=less)
+
+
+@both_roles
 @pytest.mark.parametrize("limit", [None, 1 << 62, 1 << 63, 1 << 80])
 def test_no_limit(masked, limit):
     """Without a limit, or with an immense one, a message may be as large as it likes."""
