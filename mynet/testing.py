@@ -64,7 +64,6 @@ from mynet.websocket.codes import NORMAL
 from mynet.websocket.connection import WebSocketConnection
 from mynet.websocket.deflate import Deflate, accept_response, make_offer
 from mynet.websocket.handshake import check_response, make_key, request_head
-from mynet.websocket.interfaces import WebSocketTransport
 from mynet.websocket.message import Message
 from mynet.websocket.policy import Policy
 from mynet.websocket.shared import Shared
@@ -812,13 +811,7 @@ class _Side(Socket):
 
     def take(self) -> list[str | bytes]:
         """All messages that have arrived."""
-        messages = []
-        while self._queue:
-            messages.append(self._take())
-        return messages
-
-    def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        self._connection = cast(WebSocketConnection, transport)
+        return [self._inbox.take() for _ in range(len(self._inbox))]
 
 
 class _End(MemoryTransport):

@@ -23,7 +23,9 @@ ORDER = """
     mynet.websocket.message mynet.websocket.policy mynet.websocket.stats
     mynet.websocket.outbox mynet.websocket.shared mynet.websocket.closed
     mynet.websocket.interfaces mynet.websocket.connection mynet.websocket.opening
-    mynet.websocket.socket mynet.websocket.endpoint mynet.websocket
+    mynet.websocket.inbox mynet.websocket.socket mynet.websocket.endpoint
+    mynet.websocket.url mynet.websocket.answer mynet.websocket.client
+    mynet.websocket.factory mynet.websocket
     mynet.routing mynet.debug mynet.responding mynet.app mynet
     mynet.realtime mynet.testing mynet.demo
     mynet.uvreactor.stream mynet.uvreactor.unix mynet.uvreactor.clients

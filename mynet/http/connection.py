@@ -92,7 +92,7 @@ class Connection(ABC):
         self._write_paused = False
         self._corked: bytearray | None = None
         self._send_now: Callable[[bytes], object] | None = None
-        self._drained: list[Deferred[None]] = []
+        self._drained: list[Deferred[None]] | None = None  # who waits for that
         self._written_at_once = 0  # of a stream, since it last waited
         # In the factory's time: when something should have arrived, or should have been taken
         self._read_deadline = inf
@@ -221,6 +221,8 @@ class Connection(ABC):
             self._written_at_once = 0
             return deferLater(self.factory.clock, 0)
         drained: Deferred[None] = Deferred()
+        if self._drained is None:
+            self._drained = []
         self._drained.append(drained)
         return drained
 
@@ -314,7 +316,7 @@ class Connection(ABC):
         self._state = State.LOST
         self.dataReceived = _drop
         self._corked = self._send_now = None
-        self._drained.clear()
+        self._drained = None
         self._read_deadline = self._write_deadline = inf
         self.factory.disconnected(self)
 
@@ -328,8 +330,8 @@ class Connection(ABC):
         self._write_paused = False
         self._written_at_once = 0
         self._write_deadline = inf
-        drained, self._drained = self._drained, []
-        for waiting in drained:
+        drained, self._drained = self._drained, None
+        for waiting in drained or ():
             waiting.callback(None)
 
     def stopProducing(self) -> None:

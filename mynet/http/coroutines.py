@@ -13,10 +13,11 @@ from asyncio import CancelledError as AsyncioCancelled
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -50,9 +51,26 @@ def start(
         return result
     except AsyncioCancelled as error:
         raise CancelledError from error
-    task = _Task(coroutine, context, clock)
+    result_to_come: _Result[T] = _Result()
+    task = result_to_come.task = Task(coroutine, context, clock, result_to_come)
     task.wait_for(awaited)
-    return task.result
+    return result_to_come
+
+
+def begin(
+    coroutine: Coroutine[Any, Any, Any], context: Context, clock: IReactorTime, watcher: Watcher
+) -> Task:
+    """Run a coroutine for who need not have a Deferred of it, but has a method for its result.
+
+    Args:
+        coroutine: One that has not been started.
+        context: As for `start`.
+        clock: As for `start`.
+        watcher: Who is told its result; before this returns, if it never waits.
+    """
+    task = Task(coroutine, context, clock, watcher)
+    task(None)
+    return task
 
 
 @types.coroutine
@@ -89,38 +107,40 @@ class Signal:
 
     It may be awaited by a handler's coroutine, which goes on while it is fired, by asyncio's
     tasks, and by whatever else Twisted runs. Cancelled, it raises their kind of CancelledError.
+    What is derived from it says in `settle` what there is to wait for.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_wake")
+    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_waiter")
 
     def __init__(self) -> None:
         self._asyncio_future_blocking = False
         self._cancelled = False
-        self._wake: Callable[[Any], object] | None = None
+        self._waiter: Callable[[Any], object] | None = None
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        self._cancelled = False
-        self._asyncio_future_blocking = True
-        if (yield self) is self:  # Twisted hands back at once what is no Deferred
-            waiting: Deferred[Any] = Deferred(self._forget)
-            self._wake = waiting.callback
-            yield waiting
-        if self._cancelled:
-            raise CancelledError
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if self._waiter is not None:
+            raise RuntimeError(f"somebody waits for {self!r} already")
+        return cast(Generator[Any, Any, Any], _Await(self))
 
     @property
     def is_awaited(self) -> bool:
         """Whether somebody waits for it."""
-        return self._wake is not None
+        return self._waiter is not None
 
-    def _forget(self, _: object) -> None:
-        self._wake = None
+    def settle(self, fired: bool) -> None:
+        """End an await, by a StopIteration with its value or any other error, or let it wait.
+
+        Args:
+            fired: Whether it was fired; else somebody is about to wait.
+        """
+        if fired:
+            raise StopIteration
 
     def fire(self) -> None:
         """Let whoever waits go on."""
-        wake, self._wake = self._wake, None
-        if wake is not None:
-            wake(self)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter(None)
 
     # What asyncio's tasks, and ours, ask of a future
 
@@ -128,68 +148,165 @@ class Signal:
         self, callback: Callable[[Any], object], *, context: Context | None = None
     ) -> None:
         """Call this when it is fired; in asyncio's next turn, where asyncio asks."""
-        if context is not None:
-            self._wake = partial(self.get_loop().call_soon, cast(Any, callback), context=context)
+        if context is None:
+            self._waiter = callback
         else:
-            self._wake = callback
+            self._waiter = partial(_call_soon, get_running_loop(), callback, context)
 
     def get_loop(self) -> AbstractEventLoop:
         """The loop that runs."""
         return get_running_loop()
 
     def cancel(self, msg: object = None) -> bool:
-        """Fire it, and let that be an error."""
-        self._cancelled = True
-        self.fire()
+        """Let whoever waits go on with an error; False if it was fired already."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return False
+        self._cancelled = True  # for ours, which goes on at once
+        waiter(_CANCELLED)
+        self._cancelled = False
         return True
 
+
+class _Await:
+    """One await of a Signal: an iterator, which takes a quarter of a generator's memory."""
+
+    __slots__ = ("_is_given", "_signal")
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+        self._is_given = False  # to who runs the coroutine
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: object) -> Any:
+        """Go on: to wait, or to what that came to."""
+        signal = self._signal
+        if value is signal:  # Twisted hands back at once what is no Deferred
+            waiting: Deferred[Any] = Deferred(self._forget)
+            signal.add_done_callback(waiting.callback)
+            return waiting
+        if signal._cancelled:
+            signal._cancelled = False
+            raise CancelledError
+        signal.settle(self._is_given)
+        self._is_given = True
+        signal._asyncio_future_blocking = True
+        return signal
+
+    def throw(
+        self, kind: Any, value: BaseException | None = None, traceback: TracebackType | None = None
+    ) -> None:
+        """Go on with an error."""
+        error = value if value is not None else kind
+        raise error if traceback is None else error.with_traceback(traceback)
+
+    def close(self) -> None:
+        """Wait no more."""
+        self._forget(None)
+
+    def _forget(self, _: object) -> None:
+        self._signal._waiter = None
+
+
+class _Fired:
+    """What asyncio's tasks go on with when a Signal was fired."""
+
+    def result(self) -> None: ...
+
+
+class _CancelledSignal:
+    """What asyncio's tasks go on with when it was cancelled: the next may wait for it by then."""
+
     def result(self) -> None:
-        """Nothing, or asyncio's CancelledError."""
-        if self._cancelled:
-            raise AsyncioCancelled
+        raise AsyncioCancelled
 
 
-class _Task(Generic[T]):
-    """A coroutine that waits."""
+_FIRED = _Fired()
+_CANCELLED = _CancelledSignal()
 
-    __slots__ = ("_cancel_awaited", "_cancelled", "_clock", "_context", "_coroutine", "result")
+
+def _call_soon(
+    loop: Any, callback: Callable[[Any], object], context: Context, what: object
+) -> None:
+    """For asyncio's tasks: have their callback called in the loop's next turn."""
+    loop.call_soon(callback, what or _FIRED, context=context)
+
+
+class _NextTurn:
+    """What a coroutine that yields nothing waits for."""
+
+    def __init__(self, task: Task, clock: IReactorTime) -> None:
+        self._task = task
+        self._call = clock.callLater(0, task, None)
+
+    def cancel(self) -> None:
+        """Go on at once, with an error."""
+        self._call.cancel()
+        self._task(Failure(CancelledError()))
+
+
+class Watcher(Protocol):
+    """Who is told what a coroutine came to."""
+
+    def finished(self, result: Any) -> None:
+        """It has returned this, or failed with this Failure."""
+
+
+class Task:
+    """A coroutine that waits. What it waits for calls it, with what that came to."""
+
+    __slots__ = ("_awaited", "_cancelled", "_clock", "_context", "_coroutine", "_watcher")
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, T], context: Context, clock: IReactorTime
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        context: Context,
+        clock: IReactorTime,
+        watcher: Watcher,
     ) -> None:
+        """`wait_for` what its first step has yielded is the next thing to do."""
         self._coroutine = coroutine
         self._context = context
         self._clock = clock
-        self._cancel_awaited: Callable[[], object] | None = None
+        self._watcher = watcher
+        self._awaited: Any = None  # which can be cancelled
         self._cancelled = False
-        self.result: Deferred[T] = Deferred(self._cancel)
 
     def wait_for(self, awaited: Any) -> None:
         """Go on when what the coroutine awaits is there."""
-        if type(awaited) is Signal:
-            self._cancel_awaited = awaited.cancel
-            awaited.add_done_callback(self._step_after_future)
+        if isinstance(awaited, Signal):
+            awaited.add_done_callback(self)
         elif isinstance(awaited, Deferred):
-            self._cancel_awaited = awaited.cancel
-            awaited.addBoth(self._step)
+            awaited.addBoth(self)
         elif getattr(awaited, "_asyncio_future_blocking", None):
             # What a task of asyncio's would do with a future of asyncio's.
             awaited._asyncio_future_blocking = False
-            self._cancel_awaited = awaited.cancel
             awaited.add_done_callback(self._step_after_future)
         elif awaited is None:
-            call = self._clock.callLater(0, self._step, None)
-            self._cancel_awaited = partial(self._cancel_call, call)
+            awaited = _NextTurn(self, self._clock)
         else:
             wrong = TypeError(f"a handler cannot await this: {awaited!r}")
-            self._step(Failure(wrong))
+            self(Failure(wrong))
             return
-        if self._cancelled and self._cancel_awaited is not None:
+        self._awaited = awaited
+        if self._cancelled:
             self._cancelled = False  # it was cancelled while it ran: it gets to know now
-            self._cancel_awaited()
+            awaited.cancel()
 
-    def _step(self, result: object) -> None:
-        self._cancel_awaited = None
+    def cancel(self) -> None:
+        """Cancel what it waits for; if it runs right now, what it will wait for next."""
+        if self._awaited is not None:
+            self._awaited.cancel()
+        else:
+            self._cancelled = True
+
+    def __call__(self, result: object) -> None:
+        self._awaited = None
         try:
             if isinstance(result, Failure):
                 awaited = self._context.run(result.throwExceptionIntoGenerator, self._coroutine)
@@ -203,23 +320,31 @@ class _Task(Generic[T]):
             self.wait_for(awaited)
 
     def _step_after_future(self, _: object) -> None:
-        self._step(None)  # the future itself gives the coroutine its result
+        self(None)  # the future itself gives the coroutine its result
 
     def _finish(self, result: Any) -> None:
         if isinstance(result, Deferred):  # as where a coroutine that never waits returns one
-            self._cancel_awaited = result.cancel
+            self._awaited = result
             result.addBoth(self._finish)
-        elif not self.result.called:
-            self.result.callback(result)
+        else:
+            self._watcher.finished(result)
+
+
+class _Result(Deferred[T]):
+    """What a coroutine that waits will come to."""
+
+    task: Task
+
+    def __init__(self) -> None:
+        super().__init__(_cancel_task)
+
+    def finished(self, result: Any) -> None:
+        """So it has; unless this was cancelled, and would not wait for it."""
+        if not self.called:
+            self.callback(result)
         elif isinstance(result, Failure) and not result.check(CancelledError, AsyncioCancelled):
             log.failure("A coroutine failed after it was cancelled.", result)
 
-    def _cancel(self, _: Deferred[T]) -> None:
-        if self._cancel_awaited is not None:
-            self._cancel_awaited()
-        else:
-            self._cancelled = True
 
-    def _cancel_call(self, call: IDelayedCall) -> None:
-        call.cancel()
-        self._step(Failure(CancelledError()))
+def _cancel_task(result: Any) -> None:
+    result.task.cancel()

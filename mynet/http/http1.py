@@ -100,7 +100,7 @@ class HTTP1Connection(Connection):
         self._keep_alive = True
         self._upgrade = b""
         self._upgraded: IProtocol | None = None
-        self._gone: list[Deferred[None]] = []
+        self._gone: list[Deferred[None]] | None = None  # fired when the client goes
         # Its response
         self._status = 0  # 0 until its head has been sent
         self._chunked = False
@@ -303,8 +303,7 @@ class HTTP1Connection(Connection):
                 incoming.abandon()
                 incoming.resume(self.factory.now)
         request.finish()
-        if self._gone:
-            self._gone.clear()
+        self._gone = None
         if not self._keep_alive:
             self._end()
             return
@@ -419,6 +418,8 @@ class HTTP1Connection(Connection):
         if self._state is State.LOST:
             return succeed(None)
         gone: Deferred[None] = Deferred()
+        if self._gone is None:
+            self._gone = []
         self._gone.append(gone)
         return gone
 
@@ -487,8 +488,7 @@ class HTTP1Connection(Connection):
         if request.body is not None:
             request.body.detach()
         request.finish()
-        if self._gone:
-            self._gone.clear()
+        self._gone = None
         if not keep_alive:
             self._end()
             return True
@@ -588,6 +588,8 @@ class HTTP1Connection(Connection):
         """From here on the connection is the other protocol's; we only see its end."""
         self._state = State.UPGRADED
         self._upgraded = protocol
+        self._context = self.factory.context
+        self.factory.sweep.discard(self)
         self._receive_by(protocol.dataReceived)
         self._resume_reading()
         self.transport.unregisterProducer()
@@ -701,8 +703,8 @@ class HTTP1Connection(Connection):
         if request is not None and request.body is not None:
             request.body.fail(ClientGone("the client has gone"))
         cancel(task)
-        gone, self._gone = self._gone, []
-        for waiting in gone:
+        gone, self._gone = self._gone, None
+        for waiting in gone or ():
             waiting.callback(None)
         if request is not None:
             request.finish()

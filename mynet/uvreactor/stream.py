@@ -17,7 +17,7 @@ from asyncio import AbstractEventLoop, CancelledError
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import Context
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -159,7 +159,7 @@ class Stream:
         self._socket = skt
         self._uv: Any = None
         self._protocol: Any = None
-        self._held: list[bytes] = []
+        self._held: list[bytes] | None = None  # what was written in this turn
         self._written = 0  # bytes that were written and had not been sent when last looked at
         self._flush_due = False  # flush will be called at the end of this turn
         self._reason: Failure | None = None
@@ -177,8 +177,8 @@ class Stream:
         self.connected = True
         self.disconnecting = False
         self.disconnected = False
-        self.write: Callable[[bytes], None] = self._gather
-        self._send: Callable[[bytes], None] = self._gather
+        gather: Callable[[bytes], None] = self._gather
+        self.write = self._send = gather
         self.data_received: Callable[[bytes], None] = self._deliver
         self._adopting: Any = None
         self.protocol = protocol
@@ -358,7 +358,10 @@ class Stream:
         """Write, at the end of this turn, or when uvloop has taken over."""
         if not isinstance(data, bytes):
             raise TypeError("Data must be bytes")
-        self._held.append(data)
+        if self._held is None:
+            self._held = [data]
+        else:
+            self._held.append(data)
         self._written += len(data)
         if self._written > self.bufferSize:
             self._pause_producer()
@@ -381,7 +384,7 @@ class Stream:
             return
         held = self._held
         if held:
-            self._held = []
+            self._held = None
             if len(held) == 1:
                 uv.write(held[0])
             elif self._written < COPIED:
@@ -389,11 +392,14 @@ class Stream:
             else:
                 uv.writelines(held)
         self._written = uv.get_write_buffer_size()
-        if self.disconnecting and self.producer is None:
+        if self.producer is None and self.disconnecting:
             uv.close()  # which sends the rest before
-        elif self.producerPaused or self.disconnecting or self._half_closing:
-            self._see_to_drains()
-        elif self.producer is not None and not self.streamingProducer:
+        elif (
+            self.producerPaused
+            or self.disconnecting
+            or self._half_closing
+            or (not self.streamingProducer and self.producer is not None)
+        ):
             self._see_to_drains()
 
     def _see_to_drains(self) -> None:
@@ -630,7 +636,7 @@ class Stream:
         return self._peer
 
     def _find_host(self) -> IAddress:
-        return tcp_address(scoped(self._socket.getsockname()))
+        return _host_address(scoped(self._socket.getsockname()))
 
     def _find_peer(self) -> IAddress:
         return tcp_address(self.client)
@@ -720,6 +726,9 @@ def tcp_address(address: Any) -> IPv4Address | IPv6Address:
     """Twisted's form of such an address."""
     kind = IPv4Address if len(address) == 2 else IPv6Address
     return kind("TCP", *address)
+
+
+_host_address = lru_cache(tcp_address)  # the same for all whom a port accepts
 
 
 def _drop(data: bytes) -> None:

@@ -32,7 +32,7 @@ from mynet.websocket.answer import Answer, AnswerReader
 from mynet.websocket.connection import WebSocketConnection
 from mynet.websocket.deflate import accept_response, make_offer
 from mynet.websocket.handshake import HandshakeError, check_response, make_key, request_head
-from mynet.websocket.interfaces import WebSocketProtocol, WebSocketTransport
+from mynet.websocket.interfaces import WebSocketProtocol
 from mynet.websocket.policy import Policy, PolicyFields
 from mynet.websocket.shared import Shared
 from mynet.websocket.socket import Socket
@@ -82,11 +82,6 @@ class ClientWebSocket(Socket):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    # WebSocketProtocol
-
-    def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        self._connection = cast(WebSocketConnection, transport)
 
 
 def connect(

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mynet.http.coroutines import Signal, start
+from mynet.http.coroutines import Signal, Task, begin
 from mynet.http.errors import HTTPError
 from mynet.http.message import Request, Response, Upgrade
 from mynet.websocket.closed import WebSocketClosed, WebSocketLost
@@ -43,6 +43,7 @@ class WebSocket(Socket):
 
     __slots__ = (
         "_answer",
+        "_is_over",
         "_opened",
         "_opening",
         "_shared",
@@ -65,7 +66,8 @@ class WebSocket(Socket):
         self._opening: Opening | None = opening  # until it is accepted
         self._answer: Deferred[Any] | None = Deferred(self._cancel_task)  # until it is given
         self._opened: Signal | None = None  # fired when it is, or never will be
-        self._task: Deferred[object] | None = None
+        self._task: Task | None = None
+        self._is_over = False
         self._waiting: IDelayedCall | None = None  # for the coroutine: to decide, or to end
 
     def __repr__(self) -> str:
@@ -93,10 +95,10 @@ class WebSocket(Socket):
         if self._connection is not None:
             raise RuntimeError("this WebSocket has been accepted already")
         self._accept(subprotocol, headers)
-        if self.connection.state is State.CONNECTING and self._closed is None:
+        if self.connection.state is State.CONNECTING and self._inbox.closed is None:
             self._opened = Signal()
             await self._opened
-        if self._closed is not None:
+        if self._inbox.closed is not None:
             raise self.connection.closed()
 
     async def close(self, code: int = NORMAL, reason: str = "") -> None:
@@ -125,19 +127,12 @@ class WebSocket(Socket):
         answer = self._answer
         assert answer is not None
         clock = self.request.exchange.sweep.clock
-        try:
-            result = start(coroutine, copy_context(), clock)
-        except Exception:
-            self._failed(Failure())
-            return answer
-        if not isinstance(result, Deferred):
-            self._finished(result)
-            return answer
-        self._task = result
-        if not answer.called:
-            timeout = self._shared.policy.handshake_timeout
-            self._waiting = clock.callLater(timeout, self._take_too_long)
-        result.addCallbacks(self._finished, self._failed)
+        task = begin(coroutine, copy_context(), clock, self)
+        if not self._is_over:
+            self._task = task
+            if not answer.called:
+                timeout = self._shared.policy.handshake_timeout
+                self._waiting = clock.callLater(timeout, self._take_too_long)
         return answer
 
     def _give_answer(self, answer: Response | Failure) -> None:
@@ -154,9 +149,14 @@ class WebSocket(Socket):
         self._give_answer(Failure(HTTPError(503, "This took too long.")))
         self._cancel_task()
 
-    def _finished(self, result: object) -> None:
-        self._over()
-        if self._connection is not None:
+    def finished(self, result: object) -> None:
+        """What was made of it is over, with this result or Failure."""
+        self._is_over = True
+        self._task = None
+        self._stop_waiting()
+        if isinstance(result, Failure):
+            self._failed(result)
+        elif self._connection is not None:
             self._connection.loseConnection(NORMAL)
         elif self._answer is None:
             pass
@@ -170,7 +170,6 @@ class WebSocket(Socket):
             self._give_answer(Failure(wrong))
 
     def _failed(self, failure: Failure) -> None:
-        self._over()
         error = failure.value
         if self._connection is None and self._answer is not None:
             self._give_answer(failure)
@@ -183,10 +182,6 @@ class WebSocket(Socket):
             self._shared.stats.failures += 1
             if self._connection is not None:
                 self._connection.fail(INTERNAL_ERROR, "")
-
-    def _over(self) -> None:
-        self._task = None
-        self._stop_waiting()
 
     def _stop_waiting(self) -> None:
         waiting, self._waiting = self._waiting, None

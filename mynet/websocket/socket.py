@@ -1,28 +1,23 @@
 """A WebSocket for coroutines: messages are received and sent where one waits for that.
 
-What it receives waits here, up to a limit, until it is asked for; then the peer waits. What
-happens on the connection is told to it as to any `WebSocketProtocol`.
+What happens on the connection is told to it as to any `WebSocketProtocol`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from secrets import token_bytes
 from typing import Self, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mynet.http.coroutines import Signal
 from mynet.websocket.closed import WebSocketClosed
 from mynet.websocket.codes import NORMAL
 from mynet.websocket.connection import WebSocketConnection
-from mynet.websocket.interfaces import WebSocketProtocol
+from mynet.websocket.inbox import Inbox
+from mynet.websocket.interfaces import WebSocketProtocol, WebSocketTransport
 from mynet.websocket.message import Message
-
-OVERHEAD = 64
-"""What a message that waits costs besides its bytes."""
-
 
 Ping = tuple[bytes, float, Deferred[float]]
 """What a ping said, when, and who waits for the answer."""
@@ -37,27 +32,13 @@ class Socket(WebSocketProtocol):
 
     controls_reading = True
 
-    __slots__ = (
-        "_closed",
-        "_closers",
-        "_connection",
-        "_holds_up",
-        "_pings",
-        "_queue",
-        "_queued",
-        "_receiver",
-    )
+    __slots__ = ("_closers", "_connection", "_inbox", "_pings")
 
     def __init__(self) -> None:
         self._connection: WebSocketConnection | None = None
-        self._closed: WebSocketClosed | None = None
+        self._inbox = Inbox()
         self._closers: list[Deferred[None]] | None = None
         self._pings: list[Ping] | None = None
-        # What has been received, and is not asked for yet
-        self._queue: list[str | bytes] = []
-        self._queued = 0  # their size, but for what came when somebody waited for it
-        self._holds_up = False  # its peer
-        self._receiver = Signal()
 
     @property
     def connection(self) -> WebSocketConnection:
@@ -68,12 +49,14 @@ class Socket(WebSocketProtocol):
     @property
     def close_code(self) -> int | None:
         """With what code it was closed, see `WebSocketClosed`; None while it is open."""
-        return None if self._closed is None else self._closed.code
+        closed = self._inbox.closed
+        return None if closed is None else closed.code
 
     @property
     def close_reason(self) -> str:
         """With what reason."""
-        return "" if self._closed is None else self._closed.reason
+        closed = self._inbox.closed
+        return "" if closed is None else closed.reason
 
     # Receiving
 
@@ -84,47 +67,22 @@ class Socket(WebSocketProtocol):
             WebSocketClosed: The connection is closed, and all has been received.
             RuntimeError: Another coroutine is receiving.
         """
-        while not self._queue:
-            if self._closed is not None:
-                raise self.connection.closed()
-            await self._arrival()
-        return self._take()
+        return await self._next(in_loop=False)
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> str | bytes:
-        while not self._queue:
-            if self._closed is not None:
-                raise StopAsyncIteration
-            await self._arrival()
-        return self._take()
+    def __anext__(self) -> Awaitable[str | bytes]:
+        return self._next(in_loop=True)
 
-    def _arrival(self) -> Signal:
-        """Fired when there is a message, or there will be none."""
-        _ = self.connection  # which may have to be opened
-        if self._receiver.is_awaited:
+    def _next(self, *, in_loop: bool) -> Awaitable[str | bytes]:
+        inbox = self._inbox
+        if inbox.is_awaited:
             raise RuntimeError("another coroutine is receiving from this WebSocket")
-        return self._receiver
-
-    def _take(self) -> str | bytes:
-        message = self._queue.pop(0)
-        if self._queued:
-            self._queued = max(0, self._queued - len(message) - OVERHEAD)
-            if self._holds_up and not self._queued:
-                self._holds_up = False
-                self.connection.resume_reading()
-        return message
-
-    def _put(self, message: str | bytes) -> None:
-        self._queue.append(message)
-        if self._receiver.is_awaited:
-            self._receiver.fire()
-            return
-        self._queued += len(message) + OVERHEAD
-        if self._queued > self.connection.shared.policy.receive_limit and not self._holds_up:
-            self._holds_up = True
-            self.connection.pause_reading()
+        if self._connection is None:
+            _ = self.connection  # it may have to be accepted
+        inbox.in_loop = in_loop
+        return inbox
 
     # Sending
 
@@ -181,7 +139,7 @@ class Socket(WebSocketProtocol):
             ValueError: This is no code that can be sent, or the reason is longer than 123 bytes.
         """
         self.connection.loseConnection(code, reason)
-        if self._closed is not None:
+        if self._inbox.closed is not None:
             return
         closed: Deferred[None] = Deferred()
         if self._closers is None:
@@ -195,16 +153,19 @@ class Socket(WebSocketProtocol):
 
     # WebSocketProtocol
 
+    def negotiationStarted(self, transport: WebSocketTransport) -> None:
+        self._connection = self._inbox.connection = cast(WebSocketConnection, transport)
+
     def negotiationFinished(self) -> None:
         """What was asked for before is asked for now."""
         for payload, _, _ in self._pings or ():
             self.connection.ping(payload)
 
     def textMessageReceived(self, message: str) -> None:
-        self._put(message)
+        self._inbox.put(message)
 
     def bytesMessageReceived(self, data: bytes) -> None:
-        self._put(data)
+        self._inbox.put(data)
 
     def pongReceived(self, payload: bytes) -> None:
         """It answers what was asked before, too (RFC 6455 section 5.5.3)."""
@@ -220,12 +181,11 @@ class Socket(WebSocketProtocol):
                 return
 
     def connectionLost(self, reason: Failure) -> None:
-        self._closed = cast(WebSocketClosed, reason.value)
+        self._inbox.close(cast(WebSocketClosed, reason.value))
         pings, self._pings = self._pings, None
         for _, _, answered in pings or ():
             if not answered.called:
                 answered.errback(self.connection.closed())
-        self._receiver.fire()
         closers, self._closers = self._closers, None
         for closed in closers or ():
             if not closed.called:

@@ -13,8 +13,9 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from mynet.testing import result_of
 from mynet.websocket.closed import WebSocketClosed, WebSocketDone, WebSocketLost
+from mynet.websocket.inbox import OVERHEAD
 from mynet.websocket.message import Message
-from mynet.websocket.socket import OVERHEAD, Socket
+from mynet.websocket.socket import Socket
 from tests.asking import start
 from tests.websocket.line import Line, masked
 
@@ -27,6 +28,7 @@ class Side(Socket):
     """A Socket that knows its connection."""
 
     def negotiationStarted(self, transport: Any) -> None:
+        super().negotiationStarted(transport)
         self._connection = transport
 
 
