@@ -22,7 +22,7 @@ from mynet.http.coroutines import Signal, Task, begin
 from mynet.http.errors import HTTPError
 from mynet.http.message import Request, Response, Upgrade
 from mynet.websocket.closed import WebSocketClosed, WebSocketLost
-from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL, WebSocketError
+from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL
 from mynet.websocket.connection import State, WebSocketConnection
 from mynet.websocket.opening import Opening
 from mynet.websocket.policy import Policy, PolicyFields
@@ -30,6 +30,9 @@ from mynet.websocket.shared import Shared
 from mynet.websocket.socket import Socket
 
 Function = Callable[..., Coroutine[Any, Any, object]]
+
+_ENDS = (WebSocketClosed, CancelledError, AsyncioCancelledError)
+"""How a coroutine ends because its connection does."""
 
 log = Logger()
 
@@ -170,18 +173,21 @@ class WebSocket(Socket):
             self._give_answer(Failure(wrong))
 
     def _failed(self, failure: Failure) -> None:
-        error = failure.value
-        if self._connection is None and self._answer is not None:
+        error, connection = failure.value, self._connection
+        if connection is None and self._answer is not None:
             self._give_answer(failure)
-        elif isinstance(error, WebSocketClosed | CancelledError | AsyncioCancelledError):
-            pass  # nobody is left to be told
-        elif isinstance(error, WebSocketError) and self._connection is not None:
-            self._connection.fail(error.code, error.reason)
+        elif isinstance(error, _ENDS) and not self._is_open:
+            if connection is not None:
+                connection.loseConnection(INTERNAL_ERROR)  # should it still be opened
+        elif connection is not None:
+            connection.failed(failure)
         else:
             log.failure("{socket} failed", failure, socket=self)
             self._shared.stats.failures += 1
-            if self._connection is not None:
-                self._connection.fail(INTERNAL_ERROR, "")
+
+    @property
+    def _is_open(self) -> bool:
+        return self._connection is not None and self._connection.state is State.OPEN
 
     def _stop_waiting(self) -> None:
         waiting, self._waiting = self._waiting, None
