@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import Any, Protocol, Self, TypeVar, cast
 
@@ -22,13 +22,13 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect, unix_connect
 from websockets.typing import Subprotocol
 from zope.interface import implementer
 
 from tests.integration.clients import aiohttp_session
-from tests.integration.serving import TIMEOUT, TLS, UNIX, Service, in_thread
+from tests.integration.serving import TCP, TIMEOUT, TLS, UNIX, Service
 from tests.integration.websocket_loop import Loop
 from tests.integration.websocket_node import Node, path_of_ws
 
@@ -40,7 +40,7 @@ Closed = tuple[int, str]
 LARGEST = 32 * 1024 * 1024
 """The largest message that a client takes."""
 
-Sliced = TypeVar("Sliced", str, bytes)
+Sliced = TypeVar("Sliced", str, bytes, str | bytes)
 
 
 class Refused(Exception):  # noqa: N818  (it is what was to happen)
@@ -103,61 +103,61 @@ def websocket_url(service: Service, path: str) -> str:
 
 
 class Websockets:
-    """The library, in threads."""
+    """The library, in a loop of asyncio's."""
 
     fragments = negotiates = tells_close = True
     subprotocol: str | None
     compresses: bool
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
+        self._loop = Loop()
+        self._stack = AsyncExitStack()
         self._connection: ClientConnection | None = None
 
     async def open(self, service: Service, path: str, subprotocols: Sequence[str] = ()) -> None:
-        connection = await in_thread(self._connect, service, path, subprotocols)
+        connection = await self._loop.run(self._open(service, path, subprotocols))
         self._connection = connection
         self.subprotocol = connection.subprotocol
         self.compresses = bool(connection.protocol.extensions)
 
-    def _connect(
+    async def _open(
         self, service: Service, path: str, subprotocols: Sequence[str]
     ) -> ClientConnection:
-        # Where there is to be TLS, the socket has it already.
-        url = "ws:" + websocket_url(service, path).partition(":")[2]
         transport = service.transport
-        how: dict[str, Any] = {
-            "subprotocols": [Subprotocol(name) for name in subprotocols] or None,
-            "open_timeout": TIMEOUT,
-            "close_timeout": TIMEOUT,
-            "max_size": LARGEST,
-        }
+        below = TCP() if isinstance(transport, TLS) else transport
+        connecting = connect(
+            websocket_url(service, path),
+            sock=below.connect(service.port),
+            ssl=transport.context() if isinstance(transport, TLS) else None,
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+            open_timeout=TIMEOUT,
+            close_timeout=TIMEOUT,
+            max_size=LARGEST,
+        )
         try:
-            if isinstance(transport, UNIX):
-                connecting = unix_connect(str(transport.path), url, **how)
-            else:
-                connecting = connect(url, sock=service.connect(), **how)
-            connection: ClientConnection = self._stack.enter_context(connecting)
+            return await self._stack.enter_async_context(connecting)
         except InvalidStatus as error:
             raise Refused(error.response.status_code) from None
-        return connection
+
+    async def send(self, message: Data, pieces: int = 1) -> None:
+        await self._loop.run(self._opened.send(message if pieces == 1 else cut(message, pieces)))
 
     @property
     def _opened(self) -> ClientConnection:
         assert self._connection is not None
         return self._connection
 
-    async def send(self, message: Data, pieces: int = 1) -> None:
-        await in_thread(self._opened.send, message if pieces == 1 else cut(message, pieces))
-
     async def receive(self) -> Data:
-        return await in_thread(self._opened.recv, TIMEOUT)
+        return await self._loop.run(self._opened.recv())
 
     async def ping(self, payload: bytes) -> None:
-        answered = await in_thread(self._opened.ping, payload)
-        assert await in_thread(answered.wait, TIMEOUT)
+        await self._loop.run(self._ping(payload))
+
+    async def _ping(self, payload: bytes) -> None:
+        await (await self._opened.ping(payload))
 
     async def close(self, code: int, reason: str) -> None:
-        await in_thread(self._opened.close, code, reason)
+        await self._loop.run(self._opened.close(code, reason))
 
     async def closed(self) -> Closed:
         with pytest.raises(ConnectionClosed) as closed:
@@ -166,7 +166,8 @@ class Websockets:
         return closed.value.rcvd.code, closed.value.rcvd.reason
 
     async def aclose(self) -> None:
-        await in_thread(self._stack.close)
+        await self._loop.run(self._stack.aclose())
+        await self._loop.aclose()
 
 
 # aiohttp
