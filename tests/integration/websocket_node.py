@@ -106,7 +106,7 @@ class Node:
     async def event(self) -> list[Any]:
         """What happens next: its name, and what belongs to it; nothing at the end."""
         line = await in_thread(self._readline)
-        event: list[Any] = json.loads(line) if line else []
+        event: list[Any] = json.loads(line) if line.endswith("\n") else []
         return event
 
     def _readline(self) -> str:
