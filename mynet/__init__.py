@@ -1,7 +1,7 @@
 """mynet, the event-driven web server of the Twisted world: what applications import.
 
-Other Twisted projects find its protocols in `mynet.http`, tests their tools in
-`mynet.testing`; operators run `twistd mynet`.
+Other Twisted projects find its protocols in `mynet.http` and `mynet.websocket`, tests their tools
+in `mynet.testing`; operators run `twistd mynet`.
 """
 
 from mynet.app import App
@@ -15,6 +15,7 @@ from mynet.http import (
     Response,
     Upgrade,
 )
+from mynet.websocket import WebSocket, WebSocketClosed, WebSocketError
 
 __version__ = "0.1.0"
 
@@ -28,4 +29,7 @@ __all__ = [
     "Request",
     "Response",
     "Upgrade",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketError",
 ]

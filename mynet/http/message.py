@@ -307,6 +307,12 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         else:
             self._finishers.append(call)
 
+    def forget(self, call: Callable[[], object]) -> None:
+        """Do not call this when the exchange is over, which `on_finish` had asked for."""
+        if self._finishers is not None and call in self._finishers:
+            self._finishers.remove(call)
+            self._finishers = self._finishers or None
+
     def finish(self) -> None:
         """For protocols: the exchange is over."""
         self.finished = True

@@ -24,6 +24,7 @@ from mynet.http.message import Request, Response, Upgrade
 from mynet.websocket.closed import WebSocketClosed, WebSocketLost
 from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL
 from mynet.websocket.connection import State, WebSocketConnection
+from mynet.websocket.interfaces import WebSocketTransport
 from mynet.websocket.opening import Opening
 from mynet.websocket.policy import Policy, PolicyFields
 from mynet.websocket.shared import Shared
@@ -210,6 +211,10 @@ class WebSocket(Socket):
         self._cancel_task()
 
     # WebSocketProtocol
+
+    def negotiationStarted(self, transport: WebSocketTransport) -> None:
+        super().negotiationStarted(transport)
+        self.request.forget(self._request_over)
 
     def negotiationFinished(self) -> None:
         super().negotiationFinished()
