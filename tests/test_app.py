@@ -9,8 +9,9 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 
 from mynet.app import App
 from mynet.http.errors import HTTPError
-from mynet.http.message import Request, Response
-from mynet.testing import make_request, result_of
+from mynet.http.message import Handler, Request, Response
+from mynet.testing import Client, Refused, make_request, result_of
+from mynet.websocket import Policy, WebSocket, WebSocketHandler, WebSocketProtocol
 from tests.asking import ask, errors_logged, start, text_of
 
 
@@ -729,3 +730,120 @@ def test_constructing_has_no_side_effects(app):
     app.mount("/", Component("it", events))
     ask(app, "/")
     assert events == []
+
+
+# WebSockets
+
+
+def test_websocket(app):
+    """A WebSocket has its route, its parameters and its name, and other routes beside it."""
+
+    @app.websocket("/chat/{room}/{number:int}", name="chat")
+    async def chat(socket: WebSocket, room: str, number: int) -> None:
+        assert socket.request.path_params == {"room": room, "number": number}
+        async for message in socket:
+            await socket.send(f"{message!r} in {room} {number + 1}")
+
+    @app.post("/chat/{room}/{number:int}")
+    def post(request: Request) -> str:
+        return "posted"
+
+    @app.websocket("/alone/{name}")
+    async def alone(socket: WebSocket) -> None:
+        await socket.send(socket.request.path_params["name"])
+
+    client = Client(app)
+    peer = result_of(client.websocket("/chat/a%20b/5"))
+    peer.send("hello")
+    assert peer.take() == ["'hello' in a b 6"]
+    assert app.url_for("chat", room="x", number=1) == "/chat/x/1"
+    assert result_of(client.post("/chat/a/5")).text == "posted"
+    answer = result_of(client.get("/chat/a/5"))
+    assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+    assert result_of(client.websocket("/alone/me")).take() == ["me"]
+    with pytest.raises(Refused, match="404"):
+        result_of(client.websocket("/chat/a/b"))
+
+
+def test_websocket_policy(app):
+    """Its policy is given whole, or by what is different in it."""
+
+    @app.websocket("/a", policy=Policy(max_message_size=3), subprotocols=["x"])
+    async def echo(socket: WebSocket) -> None:
+        async for message in socket:
+            await socket.send(message)
+
+    peer = result_of(Client(app).websocket("/a", subprotocols=["x"]))
+    assert peer.subprotocol == "x"
+    peer.send("abcd")
+    assert peer.close_code == 1009
+
+
+def test_websocket_under_middleware(app):
+    """Middleware and error handlers are around a WebSocket as around any route."""
+
+    def only_with_cookies(handler: Handler) -> Handler:
+        async def check(request: Request) -> Response:
+            if "Cookie" not in request.headers:
+                raise HTTPError(401)
+            return await handler(request)
+
+        return check
+
+    app.use(only_with_cookies)
+
+    @app.error_handler(HTTPError)
+    def explain(request: Request, error: HTTPError) -> str:
+        return f"no: {error.detail}"
+
+    @app.websocket("/a")
+    async def greet(socket: WebSocket) -> None:
+        if socket.request.query.get("leave"):
+            raise HTTPError(410, "gone")
+        await socket.send("hello")
+
+    outer = App()
+    outer.mount("/below", app)
+    client = Client(outer)
+    with pytest.raises(Refused, match="401"):
+        result_of(client.websocket("/below/a"))
+    headers = {"Cookie": "a=b"}
+    with pytest.raises(Refused, match="<Answer 410 b'no: gone'>"):
+        result_of(client.websocket("/below/a?leave=1", headers=headers))
+    assert result_of(client.websocket("/below/a", headers=headers)).take() == ["hello"]
+
+
+def test_websocket_protocols(app):
+    """A protocol class is served by an ordinary route."""
+
+    class Greeter(WebSocketProtocol):
+        def negotiationStarted(self, transport):
+            transport.sendTextMessage("hello")
+
+    app.add_route("/a", WebSocketHandler(lambda request: Greeter()))
+    assert result_of(Client(app).websocket("/a")).take() == ["hello"]
+
+
+def test_mistakes_in_websockets(app):
+    """What cannot work is told where it is written."""
+    with pytest.raises(TypeError, match="a pattern is a str"):
+        app.websocket(lambda socket: None)
+    with pytest.raises(TypeError, match="is no coroutine function"):
+        app.websocket("/a")(lambda socket: None)
+    with pytest.raises(ValueError, match="send_limit must be a number from 0 on, not -1"):
+
+        @app.websocket("/a", send_limit=-1)
+        async def limited(socket: WebSocket) -> None: ...
+
+    with pytest.raises(TypeError, match="sendlimit"):
+
+        @app.websocket("/a", sendlimit=1)
+        async def mistyped(socket: WebSocket) -> None: ...
+
+    with pytest.raises(TypeError, match="room"):
+
+        @app.websocket("/a/{room}")
+        async def without(socket: WebSocket, chat: str) -> None: ...
+
+    with pytest.raises(Refused, match="404"):
+        result_of(Client(app).websocket("/a"))

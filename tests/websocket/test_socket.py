@@ -24,17 +24,9 @@ WAYS = pytest.mark.parametrize("size", [None, 1], ids=["whole", "bytewise"])
 TEXT = 1
 
 
-class Side(Socket):
-    """A Socket that knows its connection."""
-
-    def negotiationStarted(self, transport: Any) -> None:
-        super().negotiationStarted(transport)
-        self._connection = transport
-
-
 def connect(**options: Any) -> tuple[Any, Line]:
     """A socket, and the line that it is at the end of."""
-    socket = Side()
+    socket = Socket()
     line = Line(socket, **options)
     return socket, line
 
@@ -113,8 +105,16 @@ def test_two_receive():
     waiting = start(socket.receive())
     with pytest.raises(RuntimeError, match="another coroutine is receiving"):
         now(socket.receive())
+    with pytest.raises(RuntimeError, match="another coroutine is receiving"):
+        now(anext(socket))
     line.sends("a")
     assert result_of(waiting) == "a"
+    waiting = start(socket.receive())
+    with pytest.raises(RuntimeError, match="another coroutine is receiving"):
+        now(anext(socket))
+    line.lose()
+    with pytest.raises(WebSocketLost):
+        result_of(waiting)
 
 
 def test_receive_is_cancelled():
@@ -320,7 +320,7 @@ def test_ping_in_vain():
 
 def test_ping_before_it_is_open():
     """A ping may be asked for before the connection is open: it is sent as soon as it is."""
-    socket = Side()
+    socket = Socket()
     line = Line(socket, made=False)
     socket.negotiationStarted(line.connection)
     waiting = start(socket.ping())
