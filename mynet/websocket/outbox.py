@@ -57,15 +57,17 @@ class Outbox:
                 key = object()
             self._messages[key] = message
             self.size += message.size + OVERHEAD
-        return self._fits()
+        return self._make_room(key)
 
-    def _fits(self) -> bool:
-        """Make it so, if that may be."""
+    def _make_room(self, latest: Hashable) -> bool:
+        """Drop what must be, if that may be, but not what has just come."""
         may_drop = self._policy.slow_consumer in ("drop-oldest", "latest")
         while self.size > self._policy.send_limit and len(self._messages) > 1:
             if not may_drop:
                 return False
-            self.take()
+            keys = iter(self._messages)
+            oldest = next(keys)
+            self._remove(next(keys) if oldest == latest else oldest)
             self._stats.dropped += 1
         return True
 
@@ -73,8 +75,11 @@ class Outbox:
         """The message that has waited longest, which waits no more.
 
         Raises:
-            KeyError: There is none.
+            StopIteration: There is none.
         """
-        _, message = self._messages.popitem(last=False)
+        return self._remove(next(iter(self._messages)))
+
+    def _remove(self, key: Hashable) -> Message:
+        message = self._messages.pop(key)
         self.size -= message.size + OVERHEAD
         return message

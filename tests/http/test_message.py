@@ -308,6 +308,20 @@ def test_finish(logged):
     logged.take(IndexError)
 
 
+def test_forget():
+    """What is not to be called any more is not, and the rest is."""
+    calls: list[int] = []
+    request = make_request()
+    first, second = (lambda: calls.append(1)), (lambda: calls.append(2))
+    request.forget(first)
+    request.on_finish(first)
+    request.on_finish(second)
+    request.forget(first)
+    request.finish()
+    assert calls == [2]
+    request.forget(second)
+
+
 def test_notice_of_the_client_going():
     """A handler may ask to be told; when all is over it is told at once."""
     exchange = MemoryExchange()

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
+from twisted.web import websocket as twisted_websocket
 
 from mynet.websocket.connection import WebSocketConnection
 from mynet.websocket.interfaces import WebSocketProtocol, WebSocketTransport
-
-twisted_websocket = pytest.importorskip("twisted.web.websocket")
 
 EVENTS: dict[str, tuple[Any, ...]] = {
     "negotiationStarted": (object(),),

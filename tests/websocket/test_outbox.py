@@ -218,6 +218,17 @@ def test_latest_makes_room():
     assert box.empty() == [latest, last]
 
 
+def test_latest_that_is_first():
+    """A latest message that has waited longest is not itself dropped to make room for it."""
+    box = Box("latest", cost(10, 10, 10))
+    box.post(10, "a")
+    box.post(10)
+    last = box.post(10)
+    latest = box.post(20, "a")
+    assert box.counted == (1, 1)
+    assert box.empty() == [latest, last]
+
+
 def test_replacing_in_a_full_box():
     """Where the box is full, the latest still takes the place of one before, and drops nothing."""
     box = Box("latest", cost(10, 10))
