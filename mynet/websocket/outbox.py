@@ -65,9 +65,8 @@ class Outbox:
         while self.size > self._policy.send_limit and len(self._messages) > 1:
             if not may_drop:
                 return False
-            keys = iter(self._messages)
-            oldest = next(keys)
-            self._remove(next(keys) if oldest == latest else oldest)
+            oldest = next(key for key in self._messages if key != latest)
+            self.size -= self._messages.pop(oldest).size + OVERHEAD
             self._stats.dropped += 1
         return True
 
@@ -75,11 +74,8 @@ class Outbox:
         """The message that has waited longest, which waits no more.
 
         Raises:
-            StopIteration: There is none.
+            KeyError: There is none.
         """
-        return self._remove(next(iter(self._messages)))
-
-    def _remove(self, key: Hashable) -> Message:
-        message = self._messages.pop(key)
+        _, message = self._messages.popitem(last=False)
         self.size -= message.size + OVERHEAD
         return message
