@@ -307,6 +307,20 @@ def test_pings_at_once():
     line.feed(pong)
 
 
+def test_pings_one_by_one():
+    """The answer to a ping does not answer a later one."""
+    socket, line = connect()
+    first = start(socket.ping())
+    data, line.transport.received = line.transport.received, b""
+    last = start(socket.ping())
+    line.protocol.receive_data(data)
+    line.feed(b"".join(line.protocol.data_to_send()))
+    assert first.called
+    assert not last.called
+    line.turn()
+    assert (result_of(first), result_of(last)) == (0, 0)
+
+
 def test_ping_in_vain():
     """A ping that is not answered fails when the connection is lost."""
     socket, line = connect()
