@@ -13,8 +13,7 @@ from asyncio import CancelledError as AsyncioCancelled
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from functools import partial
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -107,40 +106,47 @@ class Signal:
 
     It may be awaited by a handler's coroutine, which goes on while it is fired, by asyncio's
     tasks, and by whatever else Twisted runs. Cancelled, it raises their kind of CancelledError.
-    What is derived from it says in `settle` what there is to wait for.
+
+    An awaitable of another kind may have one, and yield it: see `mynet.websocket.inbox`.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_waiter")
+    __slots__ = ("_asyncio_future_blocking", "_waiter", "is_cancelled")
 
     def __init__(self) -> None:
-        self._asyncio_future_blocking = False
-        self._cancelled = False
+        self.is_cancelled = False
+        """Whether who goes on does so with a CancelledError, unless it is a task of asyncio's."""
+        self._asyncio_future_blocking = True
         self._waiter: Callable[[Any], object] | None = None
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Generator[Any, Any, None]:
         if self._waiter is not None:
             raise RuntimeError(f"somebody waits for {self!r} already")
-        return cast(Generator[Any, Any, Any], _Await(self))
+        self._asyncio_future_blocking = True
+        if (yield self) is self:
+            yield self.as_deferred()
+        if self.is_cancelled:
+            self.is_cancelled = False
+            raise CancelledError
 
     @property
     def is_awaited(self) -> bool:
         """Whether somebody waits for it."""
         return self._waiter is not None
 
-    def settle(self, fired: bool) -> None:
-        """End an await, by a StopIteration with its value or any other error, or let it wait.
-
-        Args:
-            fired: Whether it was fired; else somebody is about to wait.
-        """
-        if fired:
-            raise StopIteration
+    def as_deferred(self) -> Deferred[Any]:
+        """For Twisted, which hands back at once what is no Deferred; then give it this."""
+        waiting: Deferred[Any] = Deferred(self._forget)
+        self._waiter = waiting.callback
+        return waiting
 
     def fire(self) -> None:
         """Let whoever waits go on."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             waiter(None)
+
+    def _forget(self, _: object) -> None:
+        self._waiter = None
 
     # What asyncio's tasks, and ours, ask of a future
 
@@ -162,55 +168,10 @@ class Signal:
         waiter, self._waiter = self._waiter, None
         if waiter is None:
             return False
-        self._cancelled = True  # for ours, which goes on at once
+        self.is_cancelled = True  # for ours, which goes on at once
         waiter(_CANCELLED)
-        self._cancelled = False
+        self.is_cancelled = False
         return True
-
-
-class _Await:
-    """One await of a Signal: an iterator, which takes a quarter of a generator's memory."""
-
-    __slots__ = ("_is_given", "_signal")
-
-    def __init__(self, signal: Signal) -> None:
-        self._signal = signal
-        self._is_given = False  # to who runs the coroutine
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: object) -> Any:
-        """Go on: to wait, or to what that came to."""
-        signal = self._signal
-        if value is signal:  # Twisted hands back at once what is no Deferred
-            waiting: Deferred[Any] = Deferred(self._forget)
-            signal.add_done_callback(waiting.callback)
-            return waiting
-        if signal._cancelled:
-            signal._cancelled = False
-            raise CancelledError
-        signal.settle(self._is_given)
-        self._is_given = True
-        signal._asyncio_future_blocking = True
-        return signal
-
-    def throw(
-        self, kind: Any, value: BaseException | None = None, traceback: TracebackType | None = None
-    ) -> None:
-        """Go on with an error."""
-        error = value if value is not None else kind
-        raise error if traceback is None else error.with_traceback(traceback)
-
-    def close(self) -> None:
-        """Wait no more."""
-        self._forget(None)
-
-    def _forget(self, _: object) -> None:
-        self._signal._waiter = None
 
 
 class _Fired:

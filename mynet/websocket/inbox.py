@@ -5,6 +5,11 @@ What comes while nobody waits for it is kept, up to a limit; then the peer waits
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any, Self, cast
+
+from twisted.internet.defer import CancelledError
+
 from mynet.http.coroutines import Signal
 from mynet.websocket.closed import WebSocketClosed
 from mynet.websocket.connection import WebSocketConnection
@@ -13,17 +18,26 @@ OVERHEAD = 64
 """What a message that is kept costs besides its bytes."""
 
 
-class Inbox(Signal):
+class Inbox:
     """It is awaited for the next message, by one coroutine at a time.
 
     The await raises WebSocketClosed when the connection is closed and all has been received; in a
-    loop it ends that instead.
+    loop it ends that instead. It is its own iterator, which `await` asks for: a generator's memory
+    would be a tenth of all that an idle connection takes.
     """
 
-    __slots__ = ("_holds_up", "_messages", "_size", "closed", "connection", "in_loop")
+    __slots__ = (
+        "_holds_up",
+        "_messages",
+        "_signal",
+        "_size",
+        "closed",
+        "connection",
+        "in_loop",
+        "is_awaited",
+    )
 
     def __init__(self) -> None:
-        super().__init__()
         self.connection: WebSocketConnection | None = None
         """Which is paused; it must be there before anything is put here."""
         self.closed: WebSocketClosed | None = None
@@ -33,6 +47,9 @@ class Inbox(Signal):
         self._messages: list[str | bytes] = []
         self._size = 0  # of what was put here while nobody waited for it
         self._holds_up = False  # its peer
+        self._signal = Signal()  # fired when there is something for who waits
+        self.is_awaited = False
+        """Whether somebody waits for a message; nobody else may."""
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -40,8 +57,8 @@ class Inbox(Signal):
     def put(self, message: str | bytes) -> None:
         """Keep a message, or let who waits for it go on."""
         self._messages.append(message)
-        if self._waiter is not None:
-            self.fire()
+        if self.is_awaited and len(self._messages) == 1:
+            self._signal.fire()
             return
         self._size += len(message) + OVERHEAD
         connection = self.connection
@@ -63,19 +80,49 @@ class Inbox(Signal):
                 self.connection.resume_reading()
         return message
 
-    def close(self, closed: WebSocketClosed) -> None:
+    def end(self, closed: WebSocketClosed) -> None:
         """There will be no more."""
         self.closed = closed
         self.connection = None
-        self.fire()
+        self._signal.fire()
 
-    def settle(self, fired: bool) -> None:
-        """See `Signal`."""
+    # What `await` asks of an iterator
+
+    def __await__(self) -> Generator[Any, Any, str | bytes]:
+        return cast(Generator[Any, Any, str | bytes], self)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Signal:
+        signal = self._signal
+        self.is_awaited = False
+        if signal.is_cancelled:
+            signal.is_cancelled = False
+            raise CancelledError
         if self._messages:
             raise StopIteration(self.take())
-        closed = self.closed
-        if closed is None:
-            return
+        if self.closed is not None:
+            raise self._end_of_messages(self.closed)
+        self.is_awaited = True
+        signal._asyncio_future_blocking = True
+        return signal
+
+    def send(self, value: object) -> Any:
+        """Go on; Twisted does so with what it was given, if it cannot wait for that."""
+        return self._signal.as_deferred() if value is self._signal else self.__next__()
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> None:
+        """Go on with an error."""
+        self.is_awaited = False
+        error = value if isinstance(value, BaseException) else kind
+        raise error if traceback is None else error.with_traceback(traceback)
+
+    def close(self) -> None:
+        """Wait no more."""
+        self.is_awaited = False
+
+    def _end_of_messages(self, closed: WebSocketClosed) -> Exception:
         if self.in_loop:
-            raise StopAsyncIteration
-        raise type(closed)(*closed.args)  # another one: it will know who raised it, and so us
+            return StopAsyncIteration()
+        return type(closed)(*closed.args)  # another one: it will know who raised it, and so us

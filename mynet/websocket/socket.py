@@ -75,7 +75,7 @@ class Socket(WebSocketProtocol):
     def __anext__(self) -> Awaitable[str | bytes]:
         return self._next(in_loop=True)
 
-    def _next(self, *, in_loop: bool) -> Awaitable[str | bytes]:
+    def _next(self, in_loop: bool) -> Awaitable[str | bytes]:
         inbox = self._inbox
         if inbox.is_awaited:
             raise RuntimeError("another coroutine is receiving from this WebSocket")
@@ -181,7 +181,7 @@ class Socket(WebSocketProtocol):
                 return
 
     def connectionLost(self, reason: Failure) -> None:
-        self._inbox.close(cast(WebSocketClosed, reason.value))
+        self._inbox.end(cast(WebSocketClosed, reason.value))
         pings, self._pings = self._pings, None
         for _, _, answered in pings or ():
             if not answered.called:

@@ -59,7 +59,7 @@ def test_end():
     """After the end all that was there can be had; then there is the end, again and again."""
     inbox, _ = make(0)
     inbox.put("a")
-    inbox.close(WebSocketDone(4000, "bye"))
+    inbox.end(WebSocketDone(4000, "bye"))
     assert result_of(start(inbox)) == "a"
     for _ in range(2):
         with pytest.raises(WebSocketDone, match="4000: bye"):
