@@ -8,12 +8,22 @@ import types
 import pytest
 
 NAMES = {
-    "mynet": "App ClientGone FormLimits HTTPError Handler Middleware Request Response Upgrade",
+    "mynet": (
+        "App ClientGone FormLimits HTTPError Handler Middleware Request Response Upgrade "
+        "WebSocket WebSocketClosed WebSocketError"
+    ),
     "mynet.http": (
         "Access ClientGone Exchange Form FormLimits HTTPError HTTPFactory Handler Limits "
         "Middleware Request RequestBody Response Stats TLS Upgrade UploadedFile"
     ),
+    "mynet.realtime": "MemoryTopics Subscriber TopicError TopicLimits TopicStats Topics",
     "mynet.uvreactor": "UVReactor install",
+    "mynet.websocket": (
+        "Accepted ClientWebSocket Deflate HandshakeError HandshakeRefused Message Opening "
+        "Policy SlowConsumer Stats WebSocket WebSocketClosed WebSocketConnection WebSocketDone "
+        "WebSocketEndpoint WebSocketError WebSocketFactory WebSocketHandler WebSocketLost "
+        "WebSocketProtocol WebSocketTransport connect connect_protocol"
+    ),
 }
 """Taking one away, or adding one, is a change that users are told of (CHANGELOG.md)."""
 

@@ -7,23 +7,43 @@ import re
 from collections.abc import Iterator
 from keyword import iskeyword
 from types import ModuleType
+from typing import Any, get_args
 from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
 import pytest
+from multidict import CIMultiDict
 from twisted.internet.task import Clock
 
 import mynet
 import mynet.http
+import mynet.realtime
 import mynet.testing
+import mynet.websocket
 from mynet import App, FormLimits, Response
 from mynet.daemon.options import Options
 from mynet.http import HTTPFactory, Limits
 from mynet.http.limits import GIB, KIB, MIB
+from mynet.realtime import MemoryTopics, TopicLimits, TopicStats
 from mynet.routing import Router
-from mynet.testing import Client, MemoryExchange, Peer, Refused, Wire, make_request, result_of
-from mynet.websocket import WebSocket
+from mynet.testing import Client, MemoryExchange, Refused, Wire, make_request, result_of
+from mynet.websocket import (
+    Accepted,
+    ClientWebSocket,
+    Deflate,
+    HandshakeRefused,
+    Message,
+    Opening,
+    Policy,
+    WebSocket,
+    WebSocketConnection,
+    WebSocketEndpoint,
+    WebSocketError,
+    WebSocketFactory,
+    WebSocketHandler,
+    WebSocketProtocol,
+)
 from tests.test_docs import PAGES, ROOT
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -34,12 +54,16 @@ UNITS = {"": 1, "B/s": 1, "s": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
 
 INTERNAL = {
     "HTTPFactory": {
-        *("connected", "context", "disconnected", "next_sweep", "now", "plain_template"),
-        *("reader", "responded", "status_and_date", "templates"),
+        *("connected", "context", "disconnected", "now", "plain_template", "reader"),
+        *("responded", "status_and_date", "sweep", "templates"),
     },
-    "Request": {"finish"},
+    "Request": {"finish", "forget", "peek_raw_headers"},
     "Form": {"add", "spool"},
+    "WebSocket": {"controls_reading", "finished", "run"},
+    "ClientWebSocket": {"controls_reading"},
+    "WebSocketConnection": {"check_deadlines", "direct", "drain", "failed", "state", "sweep"},
 }
+INTERNAL["WebSocketFactory"] = INTERNAL["HTTPFactory"]
 """What the parts of mynet have for each other."""
 
 CONSTANTS = {"CLIENT", "HIGH_WATER", "SERVER"}
@@ -66,9 +90,11 @@ def names_in(text: str) -> set[str]:
     return {each[1] for each in found if each}
 
 
-def value(text: str) -> float | None:
+def value(text: str) -> object:
     if text == "off":
         return None
+    if text.startswith("`"):
+        return eval(text.strip("`"), {"Deflate": Deflate})
     number, _, unit = text.replace(",", "").partition(" ")
     return float(number) * UNITS[unit]
 
@@ -76,14 +102,24 @@ def value(text: str) -> float | None:
 # Limits
 
 
-@pytest.mark.parametrize("limits", [Limits(), FormLimits()])
+@pytest.mark.parametrize("limits", [Limits(), FormLimits(), Policy(), Deflate(), TopicLimits()])
 def test_limits(limits):
     """The table of limits has each of them, with its default."""
     told = {name.strip("`"): value(default) for name, default, *_ in rows(type(limits).__name__)}
-    assert told == dataclasses.asdict(limits)
+    fields = dataclasses.fields(limits)
+    assert told == {field.name: getattr(limits, field.name) for field in fields}
+
+
+def test_slow_consumers():
+    """Each policy for slow consumers is told, and no other."""
+    kinds = [kind.strip('`"') for kind, _ in rows("SlowConsumer")]
+    assert kinds == list(get_args(mynet.websocket.SlowConsumer))
 
 
 # Names
+
+
+MODULES = [mynet, mynet.http, mynet.websocket, mynet.realtime, mynet.testing]
 
 
 def public_names(module: ModuleType) -> set[str]:
@@ -97,7 +133,7 @@ def public_names(module: ModuleType) -> set[str]:
     return ours - {"T"} | CONSTANTS
 
 
-@pytest.mark.parametrize("module", [mynet, mynet.http, mynet.testing])
+@pytest.mark.parametrize("module", MODULES)
 def test_names(module):
     """A module's section begins with the import of all that it has, and each is told somewhere."""
     names = set(
@@ -108,14 +144,27 @@ def test_names(module):
     assert names - told == set()
 
 
-def a_peer() -> Peer:
-    app = App()
+class Silent(WebSocketProtocol):
+    """Does nothing."""
 
-    @app.websocket("/")
-    async def accept(socket: WebSocket) -> None:
-        await socket.accept()
 
-    return result_of(Client(app).websocket("/"))
+def of_websockets() -> Iterator[object]:
+    sockets: list[WebSocket] = []
+
+    async def keep(socket: WebSocket) -> None:
+        sockets.append(socket)
+        await socket.receive()
+
+    endpoint = WebSocketEndpoint(keep)
+    peer = result_of(Client(endpoint).websocket("/"))
+    assert isinstance(sockets[0].connection, WebSocketConnection)
+    yield from (endpoint, *sockets, sockets[0].connection, peer, Message(""), MemoryTopics())
+    accepted = Accepted("ws://test/", None, CIMultiDict())
+    yield from (accepted, ClientWebSocket(accepted), TopicStats(), WebSocketError(1002, ""))
+    yield from (HandshakeRefused(401, CIMultiDict(), b""), mynet.WebSocketClosed())
+    yield WebSocketFactory(lambda request: Silent(), reactor=Clock())
+    yield WebSocketHandler(lambda request: Silent())
+    yield Opening(sockets[0].request, endpoint.shared)
 
 
 def instances() -> Iterator[object]:
@@ -127,7 +176,7 @@ def instances() -> Iterator[object]:
     yield from (HTTPFactory(lambda request: Response(), reactor=Clock()), mynet.http.Stats())
     yield from (wire, wire.transport, exchange, request.body, Client(App()))
     answer = result_of(Client(lambda request: Response()).get("/"))
-    yield from (answer, Refused(answer), a_peer())
+    yield from (answer, Refused(answer), *of_websockets())
     yield mynet.http.Access(None, exchange.client, 200, 0)
     yield mynet.http.TLS("", "", None, None, None)
     content_type = "multipart/form-data; boundary=x"
@@ -151,7 +200,29 @@ def test_members(thing):
 def test_no_other_members(thing):
     """What a class's table tells of is there."""
     told = {name for cells in rows(type(thing).__name__) for name in names_in(cells[0])}
-    assert [name for name in told if not (iskeyword(name) or hasattr(thing, name))] == []
+    assert [name for name in told if not (iskeyword(name) or name in dir(thing))] == []
+
+
+def test_stats_of_websockets():
+    """Each count of an endpoint is told, and none that is not kept."""
+    counts = {name for name in dir(mynet.websocket.Stats) if not name.startswith("_")}
+    assert names_in(section("Stats of WebSockets")) - {"Counter", "SlowConsumer", "mynet"} == counts
+
+
+@pytest.mark.parametrize(
+    "interface",
+    [
+        mynet.realtime.Subscriber,
+        mynet.realtime.Topics,
+        mynet.websocket.WebSocketProtocol,
+        mynet.websocket.WebSocketTransport,
+    ],
+)
+def test_interfaces(interface: Any):
+    """Who implements an interface, or calls one, is told all of its methods."""
+    public = {name for name in dir(interface) if not name.startswith("_")}
+    told = set(re.findall(r"\w+", " ".join(CODE.findall(section(interface.__name__)))))
+    assert public - told == set()
 
 
 def test_exchange():
