@@ -56,13 +56,15 @@ class UVReactor(AsyncioSelectorReactor):
 
     # For streams
 
-    def flush_soon(self) -> None:
-        """Flush the `unflushed` when this turn's events have been dealt with.
+    def flush_soon(self, stream: Stream) -> None:
+        """Flush it when this turn's events have been dealt with.
 
         That answers go out together, after all that has arrived was read, spares the other
         sides, if they run on this machine, from being woken for each one.
         """
-        self.loop.call_soon(self._flush, context=self.context)
+        if not self.unflushed:
+            self.loop.call_soon(self._flush, context=self.context)
+        self.unflushed.append(stream)
 
     def _flush(self) -> None:
         unflushed, self.unflushed = self.unflushed, []

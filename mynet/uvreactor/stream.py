@@ -67,10 +67,11 @@ class Home(Protocol):
     """All whose connection is not over."""
 
     unflushed: list[Stream]
-    """Those whose `flush` will be called at the end of this turn."""
+    """Those whose `flush` will be called at the end of this turn. Where there is one, others may
+    be put to it."""
 
-    def flush_soon(self) -> None:
-        """See to that: one is about to be put there, and is the first."""
+    def flush_soon(self, stream: Stream) -> None:
+        """Put one there, which may be the first."""
 
 
 @implementer(
@@ -365,16 +366,18 @@ class Stream:
         self._written += len(data)
         if self._written > self.bufferSize:
             self._pause_producer()
-        if not self._flush_due:
-            self._flush_soon()
+        if not self._flush_due and self._uv is not None:
+            self._flush_due = True
+            if unflushed := self.reactor.unflushed:
+                unflushed.append(self)
+            else:
+                self.reactor.flush_soon(self)
 
     def _flush_soon(self) -> None:
+        """Have `flush` called at the end of this turn, though nothing may be written."""
         if self._uv is not None and not self._flush_due:
             self._flush_due = True
-            unflushed = self.reactor.unflushed
-            if not unflushed:
-                self.reactor.flush_soon()
-            unflushed.append(self)
+            self.reactor.flush_soon(self)
 
     def flush(self) -> None:
         """Send what was written, and see to what comes when all has been sent."""
