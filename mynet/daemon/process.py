@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
-import platform
 import signal
 import sys
 from collections.abc import Callable
@@ -52,8 +51,10 @@ def keep_freed_memory() -> None:
 
     For each message of 1 MiB, that is a thousand page faults: most of what it costs.
     """
-    if platform.libc_ver()[0] == "glibc" and os.environ.keys().isdisjoint(MALLOC):
-        mallopt = ctypes.CDLL(None).mallopt
+    if not sys.platform.startswith("linux") or not os.environ.keys().isdisjoint(MALLOC):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
         for parameter, size in MALLOC.values():
             mallopt(parameter, size)
 

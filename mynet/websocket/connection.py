@@ -527,8 +527,11 @@ class WebSocketConnection:
             self.transport.loseWriteConnection()
 
     def abortConnection(self) -> None:
-        """Cut the connection off."""
-        self.transport.abortConnection()
+        """Cut the connection off. One that is not open yet is closed when it would be."""
+        if self.transport is None:
+            self.fail(INTERNAL_ERROR, "")
+        else:
+            self.transport.abortConnection()
 
     def drain(self) -> None:
         """The server stops."""
@@ -545,6 +548,8 @@ class WebSocketConnection:
 
     def closed(self) -> WebSocketClosed:
         """How it ended, as far as that is known."""
+        if self.state is State.CLOSING:
+            return WebSocketClosed(ABNORMAL, "it is being closed")
         kind = WebSocketDone if self._is_done else WebSocketLost
         return kind(self._code, self._reason)
 

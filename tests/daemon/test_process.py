@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import sys
 
@@ -72,8 +73,8 @@ def test_freed_memory():
 
 def test_operators_memory(monkeypatch):
     """An operator who has told the allocator what to do is not overruled."""
-    told = []
-    monkeypatch.setattr(process.ctypes, "CDLL", lambda _: told.append(_))
+    told: list[object] = []
+    monkeypatch.setattr(ctypes, "CDLL", told.append)
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
     process.keep_freed_memory()
     assert told == []

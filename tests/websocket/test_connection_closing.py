@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.task import Clock
 from zope.interface import alsoProvides
 
-from mynet.websocket.closed import WebSocketDone, WebSocketLost
-from mynet.websocket.connection import State
+from mynet.http.sweep import Sweep
+from mynet.testing import MemoryTransport
+from mynet.websocket.closed import WebSocketClosed, WebSocketDone, WebSocketLost
+from mynet.websocket.connection import State, WebSocketConnection
+from mynet.websocket.shared import Shared
 from tests.websocket.line import Line, Noting, masked
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -203,7 +207,7 @@ def test_we_close_twice():
     line.connection.loseConnection(4001)
     line.connection.sendTextMessage("late")
     line.connection.ping()
-    with pytest.raises(WebSocketLost):
+    with pytest.raises(WebSocketClosed):
         line.connection.send("late")
     assert line.opcodes() == ["CLOSE"]
     assert end_of(line)[:2] == ("WebSocketDone", 4000)
@@ -333,6 +337,25 @@ def test_aborted():
     line.turn()
     assert line.transport.aborted
     assert end_of(line) == ("WebSocketLost", 1006, "")
+
+
+def test_aborted_before_it_is_open():
+    """Who does not want a connection any more before there is one is rid of it when it comes."""
+    protocol = Noting()
+    connection = WebSocketConnection(Shared(), protocol, Sweep(Clock()))
+    connection.abortConnection()
+    transport = MemoryTransport(Clock())
+    connection.makeConnection(transport)
+    assert transport.received == b"\x88\x02\x03\xf3"
+    assert protocol.take() == ["started"]
+
+
+def test_sending_while_it_closes():
+    """Whoever sends while it is closed in good order is told that, and not that it was lost."""
+    line = Line()
+    line.connection.loseConnection()
+    with pytest.raises(WebSocketClosed, match="1006: it is being closed"):
+        line.connection.send("a")
 
 
 def test_on_close():
