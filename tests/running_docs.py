@@ -35,6 +35,7 @@ def main(file: str) -> int:
 
     twisted.internet.main.installReactor = install_and_prepare
     sys.path.insert(0, str(Path(file).resolve().parent))
+    sys.argv = [file]
     try:
         runpy.run_path(file, run_name="__main__")
     except SystemExit as end:  # as of task.react

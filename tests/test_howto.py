@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
+from functools import partial
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -15,7 +15,8 @@ from twisted.web.client import ResponseNeverReceived
 from mynet import Response
 from mynet.http import FormLimits, HTTPFactory
 from mynet.testing import Client, MemoryExchange, Wire, make_request, result_of
-from tests.test_docs import ROOT, blocks_of
+from tests.recipes import run_recipe
+from tests.test_docs import ROOT
 
 HOWTO = ROOT / "docs" / "howto.md"
 
@@ -24,13 +25,7 @@ HOWTO = ROOT / "docs" / "howto.md"
 def recipe(tmp_path, monkeypatch):
     """Runs a file of the page in a folder of its own; its names are the result's attributes."""
     monkeypatch.chdir(tmp_path)
-
-    def run(name: str) -> SimpleNamespace:
-        (block,) = (block for block in blocks_of(HOWTO) if block.file == name)
-        (tmp_path / name).write_text(block.code)
-        return SimpleNamespace(**runpy.run_path(name))
-
-    return run
+    return partial(run_recipe, HOWTO)
 
 
 def get(target: str, *fields: str) -> bytes:
