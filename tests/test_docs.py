@@ -143,6 +143,8 @@ def check_python(words: list[str], folder: Path) -> None:
         assert (folder / words[0]).exists() or (ROOT / words[0]).exists(), words
     elif words[1] == "mynet":
         check_mynet(words[2:], folder)
+    elif words[1].startswith("tests."):
+        assert ROOT.joinpath(*words[1].split(".")).with_suffix(".py").exists(), words
     else:
         assert words[1] in {"venv", "pip", "pytest"}, words
 
