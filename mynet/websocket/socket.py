@@ -19,8 +19,8 @@ from mynet.websocket.inbox import Inbox
 from mynet.websocket.interfaces import WebSocketProtocol, WebSocketTransport
 from mynet.websocket.message import Message
 
-Ping = tuple[bytes, float, Deferred[float]]
-"""What a ping said, when, and who waits for the answer."""
+Ping = tuple[bytes, float, Deferred[float | None]]
+"""What a ping said, when, and who waits for the seconds that it takes; None: it was in vain."""
 
 
 class Socket(WebSocketProtocol):
@@ -121,12 +121,15 @@ class Socket(WebSocketProtocol):
         if not connection.can_send:
             raise connection.closed()
         payload = token_bytes(8)
-        answered: Deferred[float] = Deferred()
+        answered: Deferred[float | None] = Deferred()
         if self._pings is None:
             self._pings = []
         self._pings.append((payload, connection.sweep.now, answered))
         connection.ping(payload)
-        return await answered
+        seconds = await answered
+        if seconds is None:
+            raise connection.closed()
+        return seconds
 
     # Its end
 
@@ -185,7 +188,7 @@ class Socket(WebSocketProtocol):
         pings, self._pings = self._pings, None
         for _, _, answered in pings or ():
             if not answered.called:
-                answered.errback(self.connection.closed())
+                answered.callback(None)
         closers, self._closers = self._closers, None
         for closed in closers or ():
             if not closed.called:
