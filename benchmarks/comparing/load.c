@@ -1,6 +1,7 @@
-/* A load of HTTP/1.1 requests to 127.0.0.1, each answer to which is compared to the byte.
+/* A load of HTTP/1.1 requests, or of messages on WebSockets, to 127.0.0.1, each answer to which is
+   compared to the byte.
 
-       load PORT CONNECTIONS IDLE REQUEST BODY
+       load PORT CONNECTIONS IDLE REQUEST BODY [KIND SIZE]
 
    IDLE connections are opened, make one request each, and are left alone; then it prints
    "ready". For each line of its input, a number of seconds, CONNECTIONS more make one request
@@ -10,8 +11,15 @@
 
    NUMBER in REQUEST and BODY stands for six digits that are others in each request.
 
-   It ends with status 1 at the first answer that is not 200 with exactly BODY, at the first
-   connection that is closed too early, and when it is not done a minute after it should be. */
+   With a KIND each connection becomes a WebSocket by REQUEST, and is kept from one line of input
+   to the next. What is sent on it is a message of SIZE bytes, which are BODY over and over; the
+   answer is the same message, in one frame. KIND is "text", "binary", or "fanout": then only the
+   first WebSocket sends texts, all of them get each, and the next is sent when they have it; each
+   that one of them gets is an answer.
+
+   It ends with status 1 at the first answer that is not 200 with exactly BODY, or not that message,
+   at the first connection that is closed too early, and when it is not done a minute after it
+   should be. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +35,12 @@
 #define NUMBER "NUMBER" /* as long as what it stands for */
 #define DIGITS 6
 
+/* The answer to the Sec-WebSocket-Key of REQUEST, which is that of RFC 6455. */
+#define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+#define KEY "\x37\xfa\x21\x3d"
+#define KEY_SIZE 4
+#define MOST_OF_HEAD 10
+
 struct connection {
     int socket;
     size_t have;
@@ -34,10 +48,12 @@ struct connection {
     char answer[8192];
 };
 
-static int port, events, closes;
+static int port, events, closes, fans_out, connections, unheard;
 static long answers;
-static char *request, *body, *request_number, *body_number;
+static char *handshake, *request, *body, *request_number, *body_number;
+static char number_mask[DIGITS];
 static size_t request_size, body_size;
+static struct connection *all;
 
 static void fail(const char *what, const char *detail) {
     fprintf(stderr, "%s%s%.300s\n", what, *detail ? ": " : "", detail);
@@ -50,17 +66,57 @@ static double seconds_of(clockid_t clock) {
     return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-static void ask(struct connection *c) {
-    static unsigned asked;
-    snprintf(c->number, sizeof c->number, "%06u", asked++ % 1000000);
-    if (request_number) memcpy(request_number, c->number, DIGITS);
-    c->have = 0;
-    if (send(c->socket, request, request_size, MSG_NOSIGNAL) != (ssize_t)request_size)
+static void send_all(struct connection *c, const char *data, size_t size) {
+    if (send(c->socket, data, size, MSG_NOSIGNAL) != (ssize_t)size)
         fail("cannot send", strerror(errno));
 }
 
+static void ask(struct connection *c) {
+    static unsigned asked;
+    snprintf(c->number, sizeof c->number, "%06u", asked++ % 1000000);
+    if (request_number)
+        for (int i = 0; i < DIGITS; i++) request_number[i] = c->number[i] ^ number_mask[i];
+    c->have = 0;
+    send_all(c, request, request_size);
+}
+
+/* Whether the server has closed the connection. */
+static int take_http(struct connection *c) {
+    size_t room = sizeof c->answer - 1 - c->have;
+    if (!room) fail("an answer is too long", "");
+    ssize_t got = recv(c->socket, c->answer + c->have, room, 0);
+    if (got < 0) fail("cannot receive", strerror(errno));
+    c->have += got;
+    c->answer[c->have] = 0;
+    return !got;
+}
+
+static void shake_hands(struct connection *c) {
+    char *end = NULL;
+    c->have = 0;
+    for (send_all(c, handshake, strlen(handshake)); !end; end = strstr(c->answer, "\r\n\r\n"))
+        if (take_http(c)) fail("the server closed a connection", "");
+    if (strncmp(c->answer, "HTTP/1.1 101", 12)) fail("wrong status", c->answer);
+    if (!strstr(c->answer, ACCEPT)) fail("wrong handshake", c->answer);
+    if (end[4] || c->answer + c->have != end + 4) fail("a message that nobody sent", "");
+    c->have = 0;
+}
+
+/* The same of a WebSocket, whose answers are compared as they come. */
+static int take_message(struct connection *c) {
+    static char piece[1 << 18];
+    ssize_t got = recv(c->socket, piece, sizeof piece, 0);
+    if (got < 0) fail("cannot receive", strerror(errno));
+    if (body_number) memcpy(body_number, (fans_out ? all : c)->number, DIGITS);
+    if ((size_t)got > body_size - c->have || memcmp(body + c->have, piece, got))
+        fail("wrong message", "");
+    c->have += got;
+    return !got;
+}
+
 /* Calls block, which on loopback is no wait: a server with room in its backlog is connected to
-   at once, and a small request fits into any buffer. */
+   at once, and a small request fits into any buffer. A large message is waited for only while the
+   server is busy with it. */
 static void start(struct connection *c) {
     struct sockaddr_in server = {.sin_family = AF_INET,
                                  .sin_port = htons(port),
@@ -71,12 +127,13 @@ static void start(struct connection *c) {
     if (connect(c->socket, (struct sockaddr *)&server, sizeof server))
         fail("cannot connect", strerror(errno));
     setsockopt(c->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ask(c);
+    if (handshake) shake_hands(c);
+    if (!fans_out) ask(c);
 }
 
 /* Whether all of the answer is there; there must be no more than that. */
 static int is_complete(struct connection *c) {
-    c->answer[c->have] = 0;
+    if (handshake) return c->have == body_size;
     char *end = memmem(c->answer, c->have, "\r\n\r\n", 4);
     if (!end) return 0;
     if (strncmp(c->answer, "HTTP/1.1 200", 12)) fail("wrong status", c->answer);
@@ -86,19 +143,16 @@ static int is_complete(struct connection *c) {
     return got == body_size;
 }
 
-/* Whether the server has closed the connection. */
-static int take(struct connection *c) {
-    size_t room = sizeof c->answer - 1 - c->have;
-    if (!room) fail("an answer is too long", "");
-    ssize_t got = recv(c->socket, c->answer + c->have, room, 0);
-    if (got < 0) fail("cannot receive", strerror(errno));
-    c->have += got;
-    return !got;
-}
+static int take(struct connection *c) { return handshake ? take_message(c) : take_http(c); }
 
 static void watch(struct connection *c) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     if (epoll_ctl(events, EPOLL_CTL_ADD, c->socket, &event)) fail("epoll", strerror(errno));
+}
+
+static void publish(void) {
+    unheard = connections;
+    ask(all);
 }
 
 static void go_on(struct connection *c) {
@@ -115,6 +169,9 @@ static void go_on(struct connection *c) {
         watch(c);
     } else if (ended) {
         fail("the server closed a connection", "");
+    } else if (fans_out) {
+        c->have = 0;
+        if (!--unheard) publish();
     } else {
         ask(c);
     }
@@ -140,33 +197,72 @@ static void check_idle(const int *sockets, int idle) {
             fail("the server closed an idle connection", "");
 }
 
-static void run(int connections, double seconds, const int *sockets, int idle) {
-    struct connection *all = calloc(connections, sizeof *all);
-    if (!all) fail("no memory", "");
-    answers = 0;
-    double begun = seconds_of(CLOCK_MONOTONIC), used = seconds_of(CLOCK_PROCESS_CPUTIME_ID), now;
+static void open_all(void) {
     for (int i = 0; i < connections; i++) {
         start(&all[i]);
         watch(&all[i]);
     }
+    if (fans_out) publish();
+}
+
+static void run(double seconds, const int *sockets, int idle) {
+    answers = 0;
+    double begun = seconds_of(CLOCK_MONOTONIC), used = seconds_of(CLOCK_PROCESS_CPUTIME_ID), now;
+    if (!handshake) open_all();
     while ((now = seconds_of(CLOCK_MONOTONIC)) < begun + seconds) {
         struct epoll_event ready[64];
         int size = epoll_wait(events, ready, 64, 10);
         for (int i = 0; i < size; i++) go_on(ready[i].data.ptr);
     }
     used = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - used;
-    for (int i = 0; i < connections; i++) close(all[i].socket);
-    free(all);
+    for (int i = 0; i < connections && !handshake; i++) close(all[i].socket);
     check_idle(sockets, idle);
     printf("answers %ld seconds %.6f cpu %.6f\n", answers, now - begun, used);
     fflush(stdout);
 }
 
+/* The head of a frame that is not masked; what comes back is its size. */
+static size_t put_head(char *head, int opcode, size_t size) {
+    int more = size < 126 ? 0 : size < 1 << 16 ? 2 : 8;
+    head[0] = 0x80 | opcode;
+    head[1] = more == 0 ? size : more == 2 ? 126 : 127;
+    for (int i = 0; i < more; i++) head[2 + i] = size >> 8 * (more - 1 - i);
+    return 2 + more;
+}
+
+/* From now on a message is sent, masked, and the same message is awaited. */
+static void use_websockets(const char *kind, size_t size) {
+    const char *text = body;
+    size_t text_size = body_size, number = body_number ? body_number - body : 0;
+    handshake = request;
+    fans_out = !strcmp(kind, "fanout");
+    body = malloc(MOST_OF_HEAD + size);
+    request = malloc(MOST_OF_HEAD + KEY_SIZE + size);
+    if (!body || !request) fail("no memory", "");
+    size_t head = put_head(body, strcmp(kind, "binary") ? 1 : 2, size);
+    char *plain = body + head, *masked = request + head + KEY_SIZE;
+    memcpy(request, body, head);
+    request[1] |= 0x80;
+    memcpy(request + head, KEY, KEY_SIZE);
+    for (size_t i = 0; i < size; i++) {
+        plain[i] = text[i % text_size];
+        masked[i] = plain[i] ^ KEY[i % KEY_SIZE];
+    }
+    body_size = head + size;
+    request_size = body_size + KEY_SIZE;
+    if (!body_number) return;
+    body_number = plain + number;
+    request_number = masked + number;
+    for (int i = 0; i < DIGITS; i++) number_mask[i] = KEY[(number + i) % KEY_SIZE];
+}
+
 int main(int argc, char **argv) {
-    if (argc != 6) fail("usage: load PORT CONNECTIONS IDLE REQUEST BODY", "");
+    if (argc != 6 && argc != 8)
+        fail("usage: load PORT CONNECTIONS IDLE REQUEST BODY [KIND SIZE]", "");
     int idle = atoi(argv[3]);
     double seconds;
     port = atoi(argv[1]);
+    connections = atoi(argv[2]);
     request = argv[4];
     body = argv[5];
     request_size = strlen(request);
@@ -174,6 +270,9 @@ int main(int argc, char **argv) {
     request_number = strstr(request, NUMBER);
     body_number = strstr(body, NUMBER);
     closes = strstr(request, "\r\nConnection: close\r\n") != NULL;
+    if (argc == 8) use_websockets(argv[6], atol(argv[7]));
+    all = calloc(connections + 1, sizeof *all);
+    if (!all) fail("no memory", "");
     events = epoll_create1(0);
 
     alarm(60);
@@ -182,7 +281,8 @@ int main(int argc, char **argv) {
     fflush(stdout);
     while (scanf("%lf", &seconds) == 1) {
         alarm(seconds + 60);
-        run(atoi(argv[2]), seconds, sockets, idle);
+        if (handshake && !all->socket) open_all();
+        run(seconds, sockets, idle);
     }
     return 0;
 }

@@ -41,6 +41,14 @@ Cookie: session=8f14e45fceea167a5a36dedd4bea2543; csrftoken=Zm9vYmFyYmF6cXV4; th
 CLOSE = "Connection: close\n"
 """The field that asks for a connection of each request's own."""
 
+UPGRADE = """\
+Connection: Upgrade
+Upgrade: websocket
+Sec-WebSocket-Version: 13
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+"""
+"""The fields that ask for a WebSocket; the key is that of RFC 6455. No compression is offered."""
+
 
 class Load(NamedTuple):
     """What is asked for, and how; NUMBER in it differs from request to request."""
@@ -50,11 +58,21 @@ class Load(NamedTuple):
     fields: str = ""
     connections: int = 64
     idle: int = 0
+    kind: str = ""
+    """Of messages on WebSockets: text, binary or fanout; load.c tells what each is."""
+    size: int = 0
+    """Of such a message, in bytes: it is `body` over and over."""
 
     def request(self) -> str:
         """The request as it is sent."""
         head = f"GET {self.path} HTTP/1.1\nHost: 127.0.0.1\n{self.fields}\n"
         return head.replace("\n", "\r\n")
+
+    def arguments(self, port: int) -> list[str]:
+        """Those of the generator."""
+        figures = [str(figure) for figure in (port, self.connections, self.idle)]
+        messages = [self.kind, str(self.size)] if self.kind else []
+        return [*figures, self.request(), self.body, *messages]
 
 
 class Outcome(NamedTuple):
@@ -139,9 +157,8 @@ def generator(program: Path, load: Load, port: int) -> Iterator[Generator]:
     Raises:
         MeasurementError: Its idle connections were not answered.
     """
-    figures = [str(figure) for figure in (port, load.connections, load.idle)]
     with subprocess.Popen(
-        [str(program), *figures, load.request(), load.body],
+        [str(program), *load.arguments(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

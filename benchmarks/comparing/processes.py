@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -70,8 +70,15 @@ class Process:
                 start_new_session=True,
             )
 
-    def wait_until_it_answers(self, path: str, body: bytes) -> float:
+    def wait_until_it_answers(
+        self, path: str, body: bytes, check: Callable[[int, str, bytes], None] | None = None
+    ) -> float:
         """Ask until there is an answer, which must be the right one.
+
+        Args:
+            path: What is asked for.
+            body: What must be answered.
+            check: Asks, on a port, for a path and a body; `check_answer` unless given.
 
         Returns:
             The seconds from the start of the process to that.
@@ -81,7 +88,7 @@ class Process:
         """
         while True:
             with suppress(ConnectionRefusedError, ConnectionResetError):
-                check_answer(self.port, path, body)
+                (check or check_answer)(self.port, path, body)
                 return time.monotonic() - self.started
             if self._popen.poll() is not None:
                 raise MeasurementError(f"it ended: {self._last_words()}")

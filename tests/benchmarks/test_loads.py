@@ -9,12 +9,14 @@ import pytest
 
 from benchmarks.comparing import loads
 from benchmarks.comparing.errors import MeasurementError, UsageError
-from benchmarks.comparing.loads import BROWSER, CLOSE, Load, build, generator, parse
+from benchmarks.comparing.loads import BROWSER, CLOSE, UPGRADE, Load, build, generator, parse
+from tests.benchmarks.echoing import SWITCH, echoing
 from tests.benchmarks.serving import HELLO, answering
 
 SECONDS = 0.05
 
 SMALL = Load(connections=2)
+TEXT = Load("/echo", "is it NUMBER? ", UPGRADE, connections=2, kind="text", size=32)
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +177,121 @@ def test_nobody_listens(program):
         pass
     with pytest.raises(MeasurementError, match="cannot connect"):
         run(program, SMALL, port)
+
+
+def recording():
+    """An echo, and the frames that it gets."""
+    frames = []
+
+    def answer(frame):
+        frames.append(frame)
+        return frame
+
+    return frames, answer
+
+
+@pytest.mark.parametrize("size", [32, 125, 126, 65_535, 65_536, 300_000])
+@pytest.mark.parametrize(("kind", "opcode"), [("text", 1), ("binary", 2)])
+def test_messages(program, kind, opcode, size):
+    """Messages of any size are sent on WebSockets, and their echoes counted."""
+    frames, answer = recording()
+    with echoing(answer) as port:
+        outcome = run(program, TEXT._replace(kind=kind, size=size), port)
+    assert 0 < outcome.answers <= len(frames)
+    assert {frame[0] for frame in frames} == {0x80 | opcode}
+    payload = re.sub(rb"\d{6}", b"NUMBER", frames[0][-size:])
+    assert payload == (TEXT.body.encode() * size)[:size]
+
+
+def test_messages_differ(program):
+    """Each message has a number of its own."""
+    frames, answer = recording()
+    with echoing(answer) as port:
+        assert run(program, TEXT, port).answers > 2
+    assert len(set(frames)) == len(frames)
+
+
+def test_message_without_number(program):
+    """They need not have one."""
+    with echoing() as port:
+        assert run(program, TEXT._replace(body="the same"), port).answers > 0
+
+
+def test_message_in_pieces(program):
+    """An echo that does not come at once is waited for."""
+    with echoing(piece=1) as port:
+        assert run(program, TEXT, port).answers > 0
+
+
+def test_messages_go_on(program):
+    """WebSockets are kept from one run to the next."""
+    with echoing() as port, generator(program, TEXT, port) as started:
+        assert min(started.run(SECONDS).answers for _ in range(2)) > 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda frame: b"\x82" + frame[1:],
+        lambda frame: frame[:-1] + b"!",
+        lambda frame: frame * 2,
+        lambda frame: frame.translate(bytes([*range(256)]).replace(b"0123", b"1230")),
+    ],
+)
+@pytest.mark.parametrize("idle", [0, 1])
+def test_wrong_message(program, answer, idle):
+    """An echo that is not what was sent is found out: its kind, its end, its number."""
+    load = TEXT._replace(idle=idle)
+    with echoing(answer) as port, pytest.raises(MeasurementError, match="wrong message"):
+        run(program, load, port)
+
+
+@pytest.mark.parametrize(
+    ("handshake", "complaint"),
+    [
+        (HELLO, "wrong status: HTTP/1.1 200"),
+        (SWITCH.replace(b"+xOo=", b"+xOO="), "wrong handshake"),
+        (SWITCH + b"\x81\x01a", "a message that nobody sent"),
+        (b"", r"closed|reset"),
+    ],
+)
+def test_wrong_handshake(program, handshake, complaint):
+    """A WebSocket that is not opened as it should be is a failure."""
+    with (
+        echoing(lambda frame: b"", handshake=handshake) as port,
+        pytest.raises(MeasurementError, match=complaint),
+    ):
+        run(program, TEXT, port)
+
+
+def test_lost_websocket(program):
+    """A WebSocket that is closed is a failure, and no echo."""
+    with echoing(lambda frame: b"") as port, pytest.raises(MeasurementError, match=r"closed|reset"):
+        run(program, TEXT, port)
+
+
+def test_idle_websockets(program):
+    """Idle WebSockets have had one echo before the load begins."""
+    frames, answer = recording()
+    with echoing(answer) as port, generator(program, TEXT._replace(idle=5), port) as started:
+        assert len(frames) == 5
+        assert started.run(SECONDS).answers > 0
+
+
+def test_fan_out(program):
+    """One publishes, and what each of the others gets is counted."""
+    frames, answer = recording()
+    load = TEXT._replace(kind="fanout", connections=7)
+    with echoing(answer, fans_out=True) as port:
+        answers = run(program, load, port).answers
+    assert answers > 7
+    assert 7 * (len(frames) - 1) <= answers <= 7 * len(frames)
+
+
+def test_no_fan_out(program):
+    """A server that leaves somebody out is found out."""
+    load = TEXT._replace(kind="fanout")
+    with echoing() as port, generator(program, load, port) as started:
+        started.run(SECONDS)
+        with pytest.raises(MeasurementError, match="answers nothing"):
+            started.run(SECONDS)
