@@ -59,7 +59,7 @@ def is_ours(label: str) -> bool:
 def panel(section: Section, left: float, top: float) -> Iterator[str]:
     """The scenario of a section, and a bar for each of its servers."""
     scenario = section.scenario
-    unit = scenario.compared if scenario.less_is_better else f"requests {scenario.compared}"
+    unit = f"{scenario.unit} {scenario.compared}" if scenario.load else scenario.compared
     better = "less is better" if scenario.less_is_better else "more is better"
     longest = max(section.figure(label, scenario.compared).most for label in section.rows)
     yield f'<g transform="translate({left:g} {top:g})">'

@@ -20,7 +20,7 @@ from statistics import median
 from benchmarks.comparing.errors import MeasurementError
 from benchmarks.comparing.figures import Sample
 from benchmarks.comparing.loads import Load, generator
-from benchmarks.comparing.processes import TICK, Process, free_port, on_cpu
+from benchmarks.comparing.processes import TICK, Process, check_answer, free_port, on_cpu
 from benchmarks.comparing.scenarios import (
     LOAD_CPU,
     MEMORY,
@@ -31,6 +31,7 @@ from benchmarks.comparing.scenarios import (
     Scenario,
 )
 from benchmarks.comparing.servers import APPS, SERVERS, Server
+from benchmarks.comparing.sockets import check_echo
 
 WARM_UP = 1.0
 """Seconds of load, at most, before a server is measured."""
@@ -103,7 +104,8 @@ def time_of_start(server: Server, bench: Bench) -> float:
 
 def measure_load(process: Process, load: Load, bench: Bench) -> Sample:
     """Put a load on a server: first to warm up, then to measure it."""
-    process.wait_until_it_answers(load.path, load.body.encode())
+    check = check_echo if load.kind else check_answer
+    process.wait_until_it_answers(load.path, load.body.encode(), check)
     memory = process.memory()
     with generator(bench.program, load, process.port) as started:
         memory = process.memory() - memory

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.comparing.figures import Spread
 from benchmarks.comparing.report import Report, Section
-from benchmarks.comparing.scenarios import LOAD_CPU, SERVER_CPU
+from benchmarks.comparing.scenarios import LOAD_CPU, RATE, SERVER_CPU
 from benchmarks.comparing.servers import SERVERS
 
 KEPT_BUSY = 0.9
@@ -20,10 +20,11 @@ INTRODUCTION = """\
 
 mynet beside its peers: one worker each, which has one CPU.
 
-![requests per second of processor time, by scenario and server](performance.svg)
+![what is answered per second of processor time, by scenario and server](performance.svg)
 
 This page and the chart are written by `benchmarks/compare.py`. Measure it yourself, on Linux with
-a C compiler, and with nginx and Node if you want to see them beside it:
+a C compiler, and with nginx and Node (`npm install ws bufferutil`) if you want to see them beside
+it:
 
 ```sh
 python3 -m venv .venv
@@ -42,7 +43,8 @@ METHOD = """\
 - {cpus}
 - The load generator is `benchmarks/comparing/load.c`. It sends the next request on a connection
   when the answer to the last one is there, and compares each answer to the byte: one that is
-  wrong, or a connection that is lost, and the server has failed.
+  wrong, or a connection that is lost, and the server has failed. So it does with the messages of
+  WebSockets, which nobody compresses.
 - Compared is *per CPU second*: the requests that are answered for each second of the server's
   processor time. Of a server that was busy all the time that is about its requests per second.
   One that was not (marked {waited}) had to wait: for the load generator where that was busy,
@@ -82,6 +84,11 @@ def cell(section: Section, label: str, name: str) -> str:
     return f"{value:.0%}{WAITED if waited else ''}"
 
 
+def heading(section: Section, name: str) -> str:
+    """What stands above a column."""
+    return f"{section.scenario.unit}/s" if name == RATE else name
+
+
 def row(section: Section, label: str) -> list[str]:
     """The line of a server."""
     figures = [cell(section, label, name) for name in section.scenario.columns]
@@ -95,7 +102,8 @@ def describe(section: Section) -> Iterator[str]:
     yield f"## {scenario.title}\n"
     yield f"{scenario.about}\n"
     if section.rows:
-        head = ["server", *scenario.columns, f"{section.base}: times as good"]
+        columns = [heading(section, name) for name in scenario.columns]
+        head = ["server", *columns, f"{section.base}: times as good"]
         yield table([head, *(row(section, label) for label in section.rows)])
     for name, reason in section.results.failures.items():
         yield f"{SERVERS[name].label} failed: {reason}.\n"

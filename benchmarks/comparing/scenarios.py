@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.comparing.loads import BROWSER, CLOSE, Load
+from benchmarks.comparing.loads import BROWSER, CLOSE, UPGRADE, Load
 
-RATE = "requests/s"
+RATE = "per second"
 PER_CPU = "per CPU second"
 SERVER_CPU = "server CPU"
 LOAD_CPU = "load CPU"
 MEMORY = "KiB per idle connection"
 START = "milliseconds"
 
-SPARE_FILES = 1000
-"""How many files a process may have open besides its idle connections."""
+SPARE_FILES = 900
+"""How many files a process may have open besides its connections."""
 
 HELLO = Load()
 NAMED = Load("/hello/NUMBER", "Hello, NUMBER!", BROWSER)
+ECHO = Load("/echo", "NUMBER: what a chat is made of. ", UPGRADE, kind="text", size=32)
+LARGE = ECHO._replace(kind="binary", size=1024 * 1024, connections=8)
+FANOUT = ECHO._replace(path="/fanout", kind="fanout", size=128, connections=1000)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Scenario:
     servers: tuple[str, ...]
     load: Load | None = HELLO
     """None to measure how soon the first request is answered."""
+    unit: str = "requests"
+    """What is counted."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -51,10 +56,15 @@ class Scenario:
     @property
     def open_files(self) -> int:
         """How many a process may have open: its connections, and some of its own."""
-        return SPARE_FILES + (self.load.idle if self.load else 0)
+        return SPARE_FILES + (self.load.connections + self.load.idle if self.load else 0)
 
 
 ALL = tuple("mynet-uv mynet-epoll nginx node granian uvicorn aiohttp twisted-epoll daphne".split())
+
+SOCKETS = tuple(
+    "mynet-uv mynet-epoll mynet-coroutine picows node-ws uvicorn aiohttp twisted-ws daphne".split()
+)
+"""Those that speak WebSocket."""
 
 SCENARIOS: Mapping[str, Scenario] = {
     "hello": Scenario(
@@ -90,6 +100,34 @@ SCENARIOS: Mapping[str, Scenario] = {
         "Any Twisted program on the uv reactor",
         "Hello, World! from a `twisted.web` Site that knows nothing of mynet, on both reactors.",
         ("twisted-uv", "twisted-epoll"),
+    ),
+    "ws-echo": Scenario(
+        "WebSocket echo",
+        "Texts of 32 bytes on 64 WebSockets, one under way on each.",
+        SOCKETS,
+        ECHO,
+        "messages",
+    ),
+    "ws-large": Scenario(
+        "WebSocket echo of 1 MiB",
+        "Binary messages of 1 MiB on 8 WebSockets, one under way on each.",
+        SOCKETS,
+        LARGE,
+        "messages",
+    ),
+    "ws-fanout": Scenario(
+        "One to a thousand WebSockets",
+        "One of 1,000 WebSockets sends a text of 128 bytes, all get it; then the next one.",
+        SOCKETS,
+        FANOUT,
+        "deliveries",
+    ),
+    "ws-idle": Scenario(
+        "Beside 5,000 idle WebSockets",
+        "The echo of 32 bytes on 64 WebSockets, while 5,000 others that had one echo are kept.",
+        SOCKETS,
+        ECHO._replace(idle=5000),
+        "messages",
     ),
     "start": Scenario(
         "Start",

@@ -1,7 +1,7 @@
 """mynet and its peers: what each needs, and how one who knows it starts it, with one worker.
 
 None writes an access log. Where a server can be told, 4,096 connections may wait to be
-accepted, and one that is idle is kept for 75 seconds.
+accepted, one that is idle is kept for 75 seconds, and no WebSocket is pinged.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Server:
     program: str = ""
     """The program that it needs, which is not of Python."""
     version_option: str = ""
+    package: str = ""
+    """The package of Node's that it needs."""
     template: str = ""
     """The file of `APPS` which its configuration is made of."""
 
@@ -41,6 +43,8 @@ class Server:
         """The first of its needs that is not installed, or nothing."""
         if self.program and shutil.which(self.program) is None:
             return self.program
+        if self.package and not package_version(self.package):
+            return f"{self.package} for {self.program}"
         return next((name for name in self.modules if not is_installed(name)), "")
 
     def start_command(self, port: int, folder: Path) -> list[str]:
@@ -59,7 +63,17 @@ class Server:
             [self.program, self.version_option], capture_output=True, text=True, check=False
         )
         words = (run.stdout or run.stderr).split()
-        return {self.program: words[-1].rpartition("/")[2].removeprefix("v")} if words else {}
+        found = {self.program: words[-1].rpartition("/")[2].removeprefix("v")} if words else {}
+        return found | ({self.package: package_version(self.package)} if self.package else {})
+
+
+def package_version(name: str) -> str:
+    """The version of a package that the apps of Node's find, or nothing."""
+    code = f"console.log(require('{name}/package.json').version)"
+    run = subprocess.run(
+        ["node", "-e", code], cwd=APPS, capture_output=True, text=True, check=False
+    )
+    return run.stdout.strip()
 
 
 def is_installed(module: str) -> bool:
@@ -86,12 +100,12 @@ def script(name: str) -> str:
 ENDPOINT = f"tcp:{PORT}:interface=127.0.0.1:backlog=4096"
 
 
-def mynet(reactor: str, *modules: str) -> Server:
+def mynet(label: str, app: str, reactor: str, *modules: str) -> Server:
     """The daemon on one of Twisted's reactors."""
     twistd = (script("twistd"), "-n", "--pidfile=", f"--reactor={reactor}")
     return Server(
-        f"mynet, {reactor} reactor",
-        (*twistd, "mynet", "--app", "mynet_app:app", "--listen", ENDPOINT),
+        label,
+        (*twistd, "mynet", "--app", f"mynet_app:{app}", "--listen", ENDPOINT),
         ("mynet", "twisted", *modules),
     )
 
@@ -104,20 +118,31 @@ def twisted_web(reactor: str, *modules: str) -> Server:
 
 def uvicorn(label: str, app: str, *modules: str) -> Server:
     """Uvicorn with what makes it fast."""
-    settings = "--backlog 4096 --timeout-keep-alive 75 --no-access-log --log-level warning"
-    how = f"{settings} --loop uvloop --http httptools --port {PORT}".split()
-    command = (sys.executable, "-m", "uvicorn", *how, app)
+    command = (sys.executable, "-m", "uvicorn", *UVICORN.split(), app)
     return Server(label, command, ("uvicorn", "uvloop", "httptools", *modules))
 
+
+NO_PINGS = "86400"
+"""Seconds until the first one."""
+
+UVICORN = f"""
+    --backlog 4096 --timeout-keep-alive 75 --no-access-log --log-level warning
+    --ws-ping-interval {NO_PINGS} --loop uvloop --http httptools --port {PORT}
+"""
 
 GRANIAN = f"""
     --interface rsgi --http 1 --loop uvloop --no-log --backlog 4096 --backpressure 16384
     --port {PORT}
 """
 
+DAPHNE = f"-v 0 -e {ENDPOINT} --ping-interval {NO_PINGS}"
+
 SERVERS: Mapping[str, Server] = {
-    "mynet-uv": mynet("uv", "mynet.uvreactor", "uvloop"),
-    "mynet-epoll": mynet("epoll"),
+    "mynet-uv": mynet("mynet, uv reactor", "app", "uv", "mynet.uvreactor", "uvloop"),
+    "mynet-epoll": mynet("mynet, epoll reactor", "app", "epoll"),
+    "mynet-coroutine": mynet(
+        "mynet, uv, coroutine", "coroutines", "uv", "mynet.uvreactor", "uvloop"
+    ),
     "nginx": Server(
         "nginx",
         ("nginx", "-p", FOLDER, "-e", "stderr", "-c", f"{FOLDER}/config"),
@@ -131,12 +156,24 @@ SERVERS: Mapping[str, Server] = {
         program="node",
         version_option="--version",
     ),
+    "node-ws": Server(
+        "Node, ws",
+        ("node", str(APPS / "node_ws_app.js"), PORT),
+        program="node",
+        version_option="--version",
+        package="ws",
+    ),
+    "picows": Server(
+        "picows",
+        (sys.executable, str(APPS / "picows_app.py"), PORT),
+        ("picows", "uvloop"),
+    ),
     "granian": Server(
         "Granian, RSGI",
         (sys.executable, "-m", "granian", *GRANIAN.split(), "rsgi_app:app"),
         ("granian", "uvloop"),
     ),
-    "uvicorn": uvicorn("Uvicorn, plain ASGI", "asgi_app:app"),
+    "uvicorn": uvicorn("Uvicorn, plain ASGI", "asgi_app:app", "websockets"),
     "starlette": uvicorn("Uvicorn, Starlette", "starlette_app:app", "starlette"),
     "aiohttp": Server(
         "aiohttp",
@@ -145,9 +182,14 @@ SERVERS: Mapping[str, Server] = {
     ),
     "twisted-uv": twisted_web("uv", "mynet.uvreactor", "uvloop"),
     "twisted-epoll": twisted_web("epoll"),
+    "twisted-ws": Server(
+        "twisted websocket, epoll",
+        (sys.executable, str(APPS / "twisted_ws_app.py"), "epoll", PORT),
+        ("twisted", "twisted.web.websocket", "wsproto"),
+    ),
     "daphne": Server(
         "Daphne, plain ASGI",
-        (sys.executable, "-m", "daphne", "-v", "0", "-e", ENDPOINT, "asgi_app:app"),
+        (sys.executable, "-m", "daphne", *DAPHNE.split(), "asgi_app:app"),
         ("daphne",),
     ),
 }

@@ -31,6 +31,11 @@ def hello(**failures: str) -> Section:
     return Section(SCENARIOS["hello"], Results(samples, failures))
 
 
+def fanout() -> Section:
+    """A server whose deliveries to WebSockets are counted."""
+    return Section(SCENARIOS["ws-fanout"], Results({"mynet-epoll": [sample(140_000)]}))
+
+
 def start() -> Section:
     """Two servers that start, once."""
     samples: dict[str, list[Sample]] = {"mynet-epoll": [{START: 200.0}], "node": [{START: 50.0}]}

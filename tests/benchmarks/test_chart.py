@@ -31,6 +31,11 @@ def test_panel():
     ]
 
 
+def test_unit():
+    """What is counted on WebSockets is no requests."""
+    assert "deliveries per CPU second, more is better" in texts(drawn(reports.fanout()))
+
+
 def test_less_is_better():
     """A reader is told when short bars are the good ones."""
     assert "milliseconds, less is better" in texts(drawn(reports.start()))

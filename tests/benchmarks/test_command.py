@@ -41,15 +41,16 @@ needs_compiler = pytest.mark.skipif(
 @needs_compiler
 def test_whole_command(tmp_path, path):
     """It measures what is always installed, and writes a page and a chart of it."""
-    choice = "--servers mynet-epoll twisted-epoll --scenarios hello route connect start"
+    scenarios = "hello route connect ws-echo ws-large ws-fanout start"
+    choice = f"--servers mynet-epoll twisted-epoll --scenarios {scenarios}"
     run = compare(f"{choice} --rounds 1 --seconds 0.05", tmp_path, PYTHONPATH=path)
     assert run.returncode == 0, run.stderr
     assert run.stdout == ""
     assert "Hello, World! 1/1 twisted-epoll: " in run.stderr
 
     page = (tmp_path / "performance.md").read_text()
-    assert page.count("\n## ") == 5
-    assert page.count("\n| mynet, epoll reactor | ") == 4
+    assert page.count("\n## ") == 8
+    assert page.count("\n| mynet, epoll reactor | ") == 7
     assert page.count("\n| twisted.web, epoll reactor | ") == 3
     assert re.search(r"\| \d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\) \|", page)
     assert "failed:" not in page

@@ -59,6 +59,12 @@ def test_idle():
     assert "| 50,000 | 2.5 |" in page
 
 
+def test_unit():
+    """What is counted on WebSockets is no requests."""
+    page = render(reports.report(reports.fanout()))
+    assert "| server | deliveries/s | per CPU second | server CPU |" in page
+
+
 def test_failure():
     """A server that failed is told with the reason."""
     page = render(reports.report(reports.hello(node="wrong body: Boo"), reports.failed()))

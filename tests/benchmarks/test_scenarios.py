@@ -6,7 +6,8 @@ from benchmarks.comparing.scenarios import MEMORY, PER_CPU, SCENARIOS, START
 def test_columns():
     """What is compared is told, and memory where there are connections that only need that."""
     assert all(scenario.compared in scenario.columns for scenario in SCENARIOS.values())
-    assert [name for name, each in SCENARIOS.items() if MEMORY in each.columns] == ["idle"]
+    told = [name for name, each in SCENARIOS.items() if MEMORY in each.columns]
+    assert told == ["idle", "ws-idle"]
 
 
 def test_compared():
@@ -17,9 +18,19 @@ def test_compared():
 
 
 def test_open_files():
-    """Idle connections need files that are open, at both ends."""
+    """Connections need files that are open, at both ends; where they are few no limit is raised."""
     assert SCENARIOS["idle"].open_files > 5064
-    assert SCENARIOS["start"].open_files == SCENARIOS["hello"].open_files
+    assert SCENARIOS["ws-fanout"].open_files > 1000
+    assert SCENARIOS["start"].open_files < SCENARIOS["hello"].open_files < 1024
+
+
+def test_messages():
+    """What is sent on WebSockets is as large as it is told, and has the number that differs."""
+    sockets = [each for name, each in SCENARIOS.items() if name.startswith("ws-")]
+    loads = [each.load for each in sockets if each.load]
+    assert [load.size for load in loads] == [32, 1024 * 1024, 128, 32]
+    assert all(load.body.index("NUMBER") + 6 <= load.size for load in loads)
+    assert {each.unit for each in sockets} == {"messages", "deliveries"}
 
 
 def test_ours_come_first():

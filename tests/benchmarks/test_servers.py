@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def test_requirements():
     modules = {module for server in SERVERS.values() for module in server.modules}
     lines = (ROOT / "benchmarks" / "requirements.txt").read_text().splitlines()
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
-    assert modules - {"mynet", "mynet.uvreactor", "twisted"} == pinned
+    ours = {"mynet", "mynet.uvreactor", "twisted", "twisted.web.websocket"}
+    assert modules - ours == pinned
 
 
 def test_installed():
@@ -55,6 +57,19 @@ def test_missing():
     assert Server("all", (), ("json", "twisted")).missing() == ""
     assert Server("none", (), ("json", "no_such_module", "nor_this")).missing() == "no_such_module"
     assert Server("program", (), program="no-such-program").missing() == "no-such-program"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node")
+def test_missing_package(monkeypatch, tmp_path):
+    """A package of Node's is there if its apps find it, and told with its version."""
+    server = Server("ws", (), program="node", version_option="--version", package="there-is-none")
+    assert server.missing() == "there-is-none for node"
+    folder = tmp_path / "there-is-none"
+    folder.mkdir()
+    (folder / "package.json").write_text('{"version": "8.1.2"}')
+    monkeypatch.setenv("NODE_PATH", str(tmp_path))
+    assert server.missing() == ""
+    assert server.versions()["there-is-none"] == "8.1.2"
 
 
 def test_versions_of_modules():
