@@ -1,14 +1,16 @@
 """Every block of code in the README and the docs does what a reader would do with it.
 
 A Python block runs by itself, in a process and a folder of its own (tests/running_docs.py);
-below the line `<!-- continued -->` it runs behind the block before it. One whose first line
-is `# name.py` is that file: the blocks after it can import it, and if the name is
-`test_*.py`, pytest runs it. Of a shell block each command is looked at: its program is one
-of those below, and mynet knows the options it is given. Text is not looked at.
+below the line `<!-- continued -->` it runs behind the block before it, of which it may take the
+place of a function: `<!-- continued without create -->`. One whose first line is `# name.py` is
+that file: the blocks after it can import it, and if the name is `test_*.py`, pytest runs it. Of a
+shell block each command is looked at: its program is one of those below, and mynet knows the
+options it is given. Text is not looked at.
 """
 
 from __future__ import annotations
 
+import ast
 import configparser
 import json
 import os
@@ -30,7 +32,10 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 
 RUNNER = ["-P", str(Path(__file__).with_name("running_docs.py"))]
 
-FENCE = re.compile(r"^(<!-- continued -->\n+)?```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"^(?:<!-- (continued(?: without (\w+))?) -->\n+)?```([^\n]*)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 
@@ -50,13 +55,24 @@ def blocks_of(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     before = ""
     for match in FENCE.finditer(text):
-        continued, kind, code = match.groups()
+        continued, without, kind, code = match.groups()
         line = text.count("\n", 0, match.start()) + 1
         if kind == "python":
+            if without:
+                before = without_function(before, without)
             code = before + code if continued else code
             before = code
         named = FILE_NAME.match(code)
         yield Block(page, line, kind, code, named[1] if named else "block.py")
+
+
+def without_function(code: str, name: str) -> str:
+    """Code from which a function has been taken out."""
+    (found,) = (each for each in ast.parse(code).body if getattr(each, "name", "") == name)
+    assert isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)
+    first = min(part.lineno for part in (found, *found.decorator_list))
+    lines = code.splitlines(keepends=True)
+    return "".join(lines[: first - 1] + lines[found.end_lineno :])
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -249,6 +265,13 @@ def test_serving_block(tmp_path):
     )
     for block in blocks_of(page):
         run_block(block, tmp_path)
+
+
+def test_without():
+    """What a block takes the place of is gone, and nothing else."""
+    code = "x = 1\n\n@str\n@repr\nasync def f():\n    return 1\n\ndef g(): ...\n"
+    assert without_function(code, "f") == "x = 1\n\n\ndef g(): ...\n"
+    assert without_function(code, "g") == code.removesuffix("def g(): ...\n")
 
 
 @pytest.mark.parametrize(
