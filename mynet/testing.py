@@ -531,6 +531,11 @@ class MemoryTransport:
     def writeSequence(self, data: Iterable[bytes]) -> None:
         self.write(b"".join(data))
 
+    @property
+    def bytes_waiting(self) -> int:
+        """How much of what was written the client has not read."""
+        return len(self.waiting)
+
     def loseConnection(self) -> None:
         if self.producer is not None:
             raise AssertionError("a registered producer keeps the connection open")

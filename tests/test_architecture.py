@@ -21,7 +21,7 @@ ORDER = """
     mynet.websocket.codes mynet.websocket.masking mynet.websocket.frames
     mynet.websocket.deflate mynet.websocket.handshake mynet.websocket.messages
     mynet.websocket.message mynet.websocket.policy mynet.websocket.stats
-    mynet.websocket.outbox mynet.websocket.shared mynet.websocket.closed
+    mynet.websocket.outbox mynet.websocket.shared mynet.websocket.closed mynet.websocket.pace
     mynet.websocket.interfaces mynet.websocket.connection mynet.websocket.opening
     mynet.websocket.inbox mynet.websocket.socket mynet.websocket.endpoint
     mynet.websocket.url mynet.websocket.answer mynet.websocket.client

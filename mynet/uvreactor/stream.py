@@ -414,12 +414,25 @@ class Stream:
             self._uv.set_write_buffer_limits(0)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
-        """Write them all, as one."""
-        try:
-            data = b"".join(iovec)
-        except TypeError:
-            raise TypeError("Data must be bytes") from None
-        self.write(data)
+        """Write them all, as one; those that are large are not copied for that."""
+        pieces = list(iovec)
+        if not all(isinstance(piece, bytes) for piece in pieces):
+            raise TypeError("Data must be bytes")
+        length = sum(map(len, pieces))
+        if length < COPIED or self.TLS or self.write is _drop:
+            self.write(b"".join(pieces))
+            return
+        self._held = [*(self._held or ()), *pieces]
+        self._written += length
+        if self._written > self.bufferSize:
+            self._pause_producer()
+        self._flush_soon()
+
+    @property
+    def bytes_waiting(self) -> int:
+        """How many bytes wait to be sent."""
+        held = sum(map(len, self._held or ()))
+        return held + (0 if self._uv is None else self._uv.get_write_buffer_size())
 
     @property
     def writing(self) -> bool:

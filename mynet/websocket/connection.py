@@ -56,6 +56,7 @@ from mynet.websocket.interfaces import WebSocketProtocol
 from mynet.websocket.message import Message, as_bytes
 from mynet.websocket.messages import MessageReader
 from mynet.websocket.outbox import Outbox
+from mynet.websocket.pace import bytes_waiting
 from mynet.websocket.shared import Shared
 
 LARGE = 16 * 1024
@@ -131,7 +132,9 @@ class WebSocketConnection:
         "_held_up",
         "_is_done",
         "_is_plain",
+        "_left",
         "_outbox",
+        "_ping",
         "_pong",
         "_producer",
         "_protocol",
@@ -202,6 +205,8 @@ class WebSocketConnection:
         self._waiters: deque[Waiter] | None = None
         self._producer: IPushProducer | None = None
         self._pong: bytes | None = None  # to be sent when the peer takes more
+        self._ping: bytes | None = None
+        self._left = inf  # of what the transport holds, when last looked at
         # Its end
         self._farewell: tuple[int, str] | None = None  # a Close that waits for what is before it
         self._code = ABNORMAL
@@ -290,15 +295,17 @@ class WebSocketConnection:
 
     def sendTextMessage(self, text: str) -> None:
         """Send a text; once the connection is to be closed, it goes nowhere."""
-        if self._blocked:
+        if not self._blocked:
+            self._send(WHOLE_TEXT, text.encode())
+        elif isinstance(text, str):
             self._send_later(Message(text), None)
         else:
-            self._send(WHOLE_TEXT, text.encode())
+            raise TypeError(f"a text is a str, not {type(text).__name__}")
 
     def sendBytesMessage(self, data: bytes) -> None:
         """The same with bytes."""
         if self._blocked:
-            self._send_later(Message(data), None)
+            self._send_later(Message(as_bytes(data)), None)
         else:
             self._send(WHOLE_BINARY, as_bytes(data))
 
@@ -345,14 +352,18 @@ class WebSocketConnection:
         return self.state is _OPEN or (self.state is State.CONNECTING and self._farewell is None)
 
     def ping(self, payload: bytes = b"") -> None:
-        """Send a ping. The peer need not answer each, but the last.
+        """Send a ping. The peer need not answer each, but the last; no other may be sent at all.
 
         Raises:
             ValueError: The payload is longer than 125 bytes.
         """
         if len(payload) > MAX_CONTROL:
             raise ValueError(f"a ping has {MAX_CONTROL} bytes at most, not {len(payload)}")
-        if self.state is _OPEN:
+        if self.state is not _OPEN:
+            return
+        if self._write_paused:
+            self._ping = payload
+        else:
             self._write(FINAL | PING, payload)
 
     def attachProducer(self, producer: IPushProducer) -> None:
@@ -409,10 +420,10 @@ class WebSocketConnection:
         elif len(payload) < LARGE:
             data = frame(first, payload)
         else:
-            data = header(first, len(payload))
-            self._stats.bytes_sent += len(data)
-            self.transport.write(data)
-            data = payload
+            start = header(first, len(payload))
+            self._stats.bytes_sent += len(start) + len(payload)
+            self.transport.writeSequence((start, payload))
+            return
         self._stats.bytes_sent += len(data)
         self.transport.write(data)
 
@@ -435,17 +446,22 @@ class WebSocketConnection:
     def _wait_to_send(self, message: Message, key: Hashable | None) -> Deferred[None]:
         if self._waiters is None:
             self._waiters = deque()
-        waiters = self._waiters
-        sent: Deferred[None] = Deferred(lambda _: waiters.remove(waiter))
-        waiter = (message, key, sent)
-        waiters.append(waiter)
+        sent: Deferred[None] = Deferred(self._take_back)
+        self._waiters.append((message, key, sent))
         return sent
+
+    def _take_back(self, cancelled: Deferred[None]) -> None:
+        waiters = self._waiters or ()
+        self._waiters = deque(waiter for waiter in waiters if waiter[2] is not cancelled)
 
     def _flush(self) -> None:
         """Send what waits, as far as the peer takes it."""
-        if self._pong is not None:
-            pong, self._pong = self._pong, None
+        pong, self._pong = self._pong, None
+        ping, self._ping = self._ping, None
+        if pong is not None:
             self._write(FINAL | PONG, pong)
+        if ping is not None:
+            self._write(FINAL | PING, ping)
         while True:
             while self._outbox and not self._write_paused:
                 self._send_message(self._outbox.take())
@@ -463,28 +479,50 @@ class WebSocketConnection:
 
     def check_deadlines(self, now: float) -> None:
         """Act upon what should have happened by now; called by the endpoint's sweep."""
-        policy = self.shared.policy
-        is_heard = self._reading_paused or not self._silent  # who is not read cannot be heard
-        if self.state is _OPEN and is_heard and not self._write_paused:
+        if self.state is not _OPEN:
+            if self._deadline <= now:
+                if self._code == ABNORMAL:
+                    self._reason = "the closing handshake took too long"
+                self.abortConnection()
+        elif self._write_paused:
+            self._check_progress(now)
+        elif not self._silent:
             self._silent = True
             self._asked = False
-            self._deadline = inf if policy.ping_interval is None else now + policy.ping_interval
-        elif self._deadline > now:
-            pass
-        elif self.state is not _OPEN:
-            if self._code == ABNORMAL:
-                self._reason = "the closing handshake took too long"
-            self.abortConnection()
-        elif self._asked or self._write_paused:
-            self._stats.dead += 1
-            self._reason = "no sign of life"
-            self.abortConnection()
-        else:
-            self._asked = True
-            self._deadline = now + policy.ping_timeout
-            self._write(FINAL | PING, SIGN_OF_LIFE)
-            if self._deflater is not None:
-                self._deflater.forget()  # what rests holds no more than it must
+            interval = self.shared.policy.ping_interval
+            self._deadline = inf if interval is None else now + interval
+        elif self._deadline <= now:
+            self._check_life(now)
+
+    def _check_progress(self, now: float) -> None:
+        """Cut off who takes nothing of what waits to be sent."""
+        left = bytes_waiting(self.transport)
+        if left is not None and left < self._left:
+            self._left = left
+            self._deadline = now + self.shared.policy.send_timeout
+        elif self._deadline <= now:
+            self._cut_off_dead("nothing that was sent is taken")
+
+    def _check_life(self, now: float) -> None:
+        """Ask for a sign of life, or cut off who gave none.
+
+        Who is not read cannot be heard. It is sent pings all the same: a peer that has closed its
+        socket answers them by resetting the connection.
+        """
+        policy = self.shared.policy
+        if self._asked and not self._reading_paused:
+            self._cut_off_dead("no sign of life")
+            return
+        self._asked = not self._reading_paused
+        self._deadline = now + (policy.ping_timeout if self._asked else policy.ping_interval or inf)
+        self._write(FINAL | PING, SIGN_OF_LIFE)
+        if self._deflater is not None:
+            self._deflater.forget()  # what rests holds no more than it must
+
+    def _cut_off_dead(self, reason: str) -> None:
+        self._stats.dead += 1
+        self._reason = reason
+        self.abortConnection()
 
     # Its end
 
@@ -576,7 +614,7 @@ class WebSocketConnection:
     def _close_down(self, state: State) -> None:
         self.state = state
         self._blocked = True
-        self._pong = None
+        self._pong = self._ping = None
         self._fail_waiters()
         if state is State.CLOSED:
             self._farewell = None
@@ -602,9 +640,10 @@ class WebSocketConnection:
         self.fail(INTERNAL_ERROR, "")
 
     def _fail_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for _, _, sent in waiters or ():
+        while self._waiters:  # to tell one may cancel others
+            _, _, sent = self._waiters.popleft()
             sent.errback(self.closed())
+        self._waiters = None
 
     # IProtocol, besides dataReceived
 
@@ -623,6 +662,8 @@ class WebSocketConnection:
             if self._farewell is not None:
                 self._close_down(State.CLOSING)
             self._flush()
+            if self._producer is not None and not self._write_paused:
+                self._producer.resumeProducing()
             if self.state is _OPEN:
                 self._protocol.negotiationFinished()
         except Exception:
@@ -664,7 +705,10 @@ class WebSocketConnection:
     # IPushProducer: the transport tells how fast the peer takes what is written
 
     def pauseProducing(self) -> None:
+        if self._write_paused:  # Twisted says so with each write
+            return
         self._write_paused = self._blocked = True
+        self._left = inf
         if self.state is _OPEN:
             self._deadline = self.sweep.next + self.shared.policy.send_timeout
         if self._producer is not None:

@@ -70,7 +70,8 @@ class Policy:
     """What to do beyond that limit."""
 
     send_timeout: float = 60.0
-    """How long a peer may take for what its transport holds; then it is cut off."""
+    """How long a peer may take nothing of what waits to be sent; then it is cut off. Where a
+    transport does not tell what it holds, all of that must be taken in this time."""
 
     ping_interval: float | None = 20.0
     """How long a peer may be silent until it is asked for a sign of life. None: never; then a
@@ -86,7 +87,7 @@ class Policy:
     close_timeout: float = 10.0
     """How long closing may take, with all that was to be sent before; then it is cut off."""
 
-    leave_timeout: float = 60.0
+    leave_timeout: float = 10.0
     """How long a coroutine may go on after its connection is over; then what it waits for is
     cancelled."""
 

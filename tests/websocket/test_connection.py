@@ -353,7 +353,9 @@ def test_one_that_takes_nothing():
     assert not line.transport.aborted
     line.clock.pump([1] * 4)
     assert line.transport.aborted
-    assert line.ours.take()[-1] == ("lost", "WebSocketLost", 1006, "no sign of life")
+    assert line.ours.take()[-1] == (
+        *("lost", "WebSocketLost", 1006, "nothing that was sent is taken"),
+    )
     assert line.shared.stats.dead == 1
 
 

@@ -531,7 +531,7 @@ def test_goes_on_for_a_while():
     handler = Handler(handle)
     client, peer = handler.connect()
     peer.close()
-    client.advance(30)
+    client.advance(9)
     saved.callback(None)
     assert handler.ends == ["returned"]
     assert client.clock.getDelayedCalls() == []
