@@ -573,10 +573,12 @@ class HTTP1Connection(Connection):
             return
         token = response.headers["Upgrade"]
         offered = [each.strip() for each in self._upgrade.decode("latin-1").lower().split(",")]
-        if token.lower() not in offered or self._incoming is not None:
+        if token.lower() not in offered:
             error = HTTPError(426, f"This needs an upgrade to {token}.", {"Upgrade": token})
             self._respond(error_response(error), request)
             return
+        if request.body is not None:  # however much of it is here already
+            raise HTTPError(400, "A request with a body cannot be upgraded.", close=True)
         lines = response_fields(response.headers).lines
         self._status = 101
         self._write(b"".join((status_line(101), lines, b"\r\n")))

@@ -443,11 +443,34 @@ def test_upgrade_not_asked_for(data):
     assert echo.events == []
 
 
-def test_upgrade_with_a_body():
-    """A request that still sends its body cannot switch."""
-    wire = Wire(lambda request: Upgrade("echo", Echo()))
-    wire.send(head(b"Connection: Upgrade", b"Upgrade: echo", b"Content-Length: 5"))
-    assert reply(wire).status == 426
+@pytest.mark.parametrize("size", [None, 1], ids=["whole", "bytewise"])
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        (b"Content-Length: 5", b""),
+        (b"Content-Length: 5", b"hello"),
+        (b"Content-Length: 5", b"hello, echo"),
+        (b"Transfer-Encoding: chunked", b"0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n, echo"),
+    ],
+)
+def test_upgrade_with_a_body(field, body, size):
+    """A request with a body cannot switch, whether that body comes with its head or later."""
+    echo = Echo()
+    wire = Wire(lambda request: Upgrade("echo", echo))
+    wire.send(head(b"Connection: Upgrade", b"Upgrade: echo", field) + body, size)
+    answer = reply(wire)
+    assert (answer.status, answer.closes) == (400, True)
+    assert "body" in answer.text
+    assert echo.events == []
+
+
+def test_upgrade_with_an_empty_body():
+    """A Content-Length of 0 says that there is no body."""
+    echo = Echo()
+    wire = Wire(lambda request: Upgrade("echo", echo))
+    wire.send(head(b"Connection: Upgrade", b"Upgrade: echo", b"Content-Length: 0"))
+    assert wire.received == SWITCHED
 
 
 def test_upgrade_that_is_declined():
