@@ -35,6 +35,9 @@ Function = Callable[..., Coroutine[Any, Any, object]]
 _ENDS = (WebSocketClosed, CancelledError, AsyncioCancelledError)
 """How a coroutine ends because its connection does."""
 
+_PATIENCE = 1.0
+"""How long a coroutine that was cancelled is left alone at least, before it is cancelled again."""
+
 log = Logger()
 
 
@@ -68,7 +71,7 @@ class WebSocket(Socket):
         """The one that is spoken, or will be unless `accept` is given another."""
         self._shared = opening.shared
         self._opening: Opening | None = opening  # until it is accepted
-        self._answer: Deferred[Any] | None = Deferred(self._cancel_task)  # until it is given
+        self._answer: Deferred[Any] | None = Deferred(self._give_up)  # until it is given
         self._opened: Signal | None = None  # fired when it is, or never will be
         self._task: Task | None = None
         self._is_over = False
@@ -114,7 +117,7 @@ class WebSocket(Socket):
     def _accept(
         self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
     ) -> WebSocketConnection:
-        if self._answer is None or self._opening is None:
+        if self._answer is None or self._opening is None or self.request.finished:
             raise WebSocketLost(ABNORMAL, "it was not opened")
         upgrade = self._opening.accept(self, subprotocol, headers)
         self.subprotocol = self._opening.subprotocol
@@ -134,7 +137,7 @@ class WebSocket(Socket):
         task = begin(coroutine, copy_context(), clock, self)
         if not self._is_over:
             self._task = task
-            if not answer.called:
+            if self._answer is not None:
                 timeout = self._shared.policy.handshake_timeout
                 self._waiting = clock.callLater(timeout, self._take_too_long)
         return answer
@@ -150,13 +153,27 @@ class WebSocket(Socket):
 
     def _take_too_long(self) -> None:
         self._waiting = None
-        self._give_answer(Failure(HTTPError(503, "This took too long.")))
+        try:
+            self._give_answer(Failure(HTTPError(503, "This took too long.")))
+        finally:
+            self._cancel_task()
+            self._linger()
+
+    def _give_up(self, _: object) -> None:
+        """Nobody waits for the answer any more: the client went, or was given another."""
+        self._answer = None
+        self._opening = None
+        self._stop_waiting()
+        self._shared.stats.refused += 1
         self._cancel_task()
+        self._linger()
 
     def finished(self, result: object) -> None:
         """What was made of it is over, with this result or Failure."""
         self._is_over = True
         self._task = None
+        if self._lingers:
+            self._shared.stats.lingering -= 1
         self._stop_waiting()
         if isinstance(result, Failure):
             self._failed(result)
@@ -195,7 +212,7 @@ class WebSocket(Socket):
         if waiting is not None:
             waiting.cancel()
 
-    def _cancel_task(self, _: object = None) -> None:
+    def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
@@ -204,9 +221,25 @@ class WebSocket(Socket):
         if self.connection.state is State.CONNECTING:
             self.connection.connectionLost()
 
+    # After the end
+
+    @property
+    def _lingers(self) -> bool:
+        """Whether the coroutine goes on though it has no connection: not any more, or never."""
+        return self._waiting is not None and self._answer is None
+
+    def _linger(self) -> None:
+        if self._task is not None:
+            self._shared.stats.lingering += 1
+            self._leave_later(self._shared.policy.leave_timeout)
+
+    def _leave_later(self, timeout: float) -> None:
+        clock = self.request.exchange.sweep.clock
+        self._waiting = clock.callLater(timeout, self._leave)
+
     def _leave(self) -> None:
-        """The coroutine goes on, and on, though its connection is over."""
-        self._waiting = None
+        """It goes on, and on: cancel it, and again if it will not have that."""
+        self._leave_later(max(self._shared.policy.leave_timeout, _PATIENCE))
         log.warn("{socket} was over, and what handles it is cancelled", socket=self)
         self._cancel_task()
 
@@ -225,10 +258,7 @@ class WebSocket(Socket):
         super().connectionLost(reason)
         if self._opened is not None:
             self._opened.fire()
-        if self._task is not None:
-            timeout = self._shared.policy.leave_timeout
-            clock = self.request.exchange.sweep.clock
-            self._waiting = clock.callLater(timeout, self._leave)
+        self._linger()
 
 
 class WebSocketEndpoint:

@@ -16,6 +16,7 @@ class Stats:
         "dead",
         "dropped",
         "failures",
+        "lingering",
         "messages_received",
         "messages_sent",
         "refused",
@@ -37,6 +38,8 @@ class Stats:
         self.bytes_sent = 0
         self.failures = 0
         """Connections closed with 1011, because of an error of whatever handles them."""
+        self.lingering = 0
+        """Coroutines that go on now, though their connections are over, or were never opened."""
         self.dead = 0
         """Peers cut off because they gave no sign of life, or took nothing."""
         self.slow = 0

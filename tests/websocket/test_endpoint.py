@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
-from mynet.http import HTTPError, Response
+from mynet.http import HTTPError, Limits, Response
 from mynet.testing import Client, Peer, Refused, Wire, result_of
 from mynet.websocket.closed import WebSocketClosed, WebSocketDone, WebSocketLost
 from mynet.websocket.codes import WebSocketError
@@ -319,21 +319,70 @@ def test_does_not_take_too_long():
 
 
 def test_client_goes_before_it_is_accepted():
-    """A handler whose client goes is cancelled; what it sends then goes nowhere."""
+    """A handler whose client goes is cancelled; then it is too late to accept, or to send."""
 
     async def wait(socket: WebSocket) -> None:
         try:
             await Deferred()
         except CancelledError:
-            await socket.send("late")
-        with pytest.raises(WebSocketLost):
-            await socket.receive()
+            for use in (socket.send("late"), socket.receive(), socket.accept()):
+                with pytest.raises(WebSocketLost, match="it was not opened"):
+                    await use
 
     handler = Handler(wait)
     browser = Browser(handler.endpoint)
     browser.hang_up()
     assert handler.ends == ["returned"]
-    assert handler.stats.accepted == 0
+    assert (handler.stats.accepted, handler.stats.refused) == (0, 1)
+    assert browser.wire.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("why", ["gone", "late for HTTP", "late"])
+def test_tidies_up_when_it_is_too_late(why):
+    """A handler that is cancelled before it has accepted may take its time to tidy up."""
+    tidied: Deferred[None] = Deferred()
+
+    async def wait(socket: WebSocket) -> None:
+        try:
+            await Deferred()
+        finally:
+            await tidied
+
+    handler = Handler(wait, handshake_timeout=5 if why == "late" else 1000, leave_timeout=60)
+    browser = Browser(Wire(handler.endpoint, Limits(handler_timeout=10)))
+    if why == "gone":
+        browser.hang_up()
+    else:
+        browser.advance(20)
+        assert browser.status == 503
+        browser.hang_up()
+    assert (handler.ends, handler.stats.lingering) == ([], 1)
+    tidied.callback(None)
+    assert (handler.ends, handler.stats.lingering) == (["CancelledError"], 0)
+    assert (handler.stats.refused, handler.stats.failures) == (1, 0)
+    assert browser.wire.clock.getDelayedCalls() == []
+
+
+def test_client_goes_before_middleware_lets_it_be_accepted():
+    """A client that went is not accepted either where middleware keeps that from the handler."""
+    decided: Deferred[None] = Deferred()
+
+    async def late(socket: WebSocket) -> None:
+        await decided
+        with pytest.raises(WebSocketLost, match="it was not opened"):
+            await socket.accept()
+
+    handler = Handler(late)
+
+    def shielded(request: Any) -> Deferred[Response]:
+        handler.endpoint(request).addErrback(lambda _: None)
+        return Deferred()
+
+    browser = Browser(shielded)
+    browser.hang_up()
+    decided.callback(None)
+    assert handler.ends == ["returned"]
+    assert (handler.stats.accepted, handler.stats.refused) == (0, 1)
     assert browser.wire.clock.getDelayedCalls() == []
 
 
@@ -517,6 +566,37 @@ def test_goes_on_too_long():
     assert event["socket"] is handler.sockets[0]
     assert handler.ends == ["CancelledError"]
     assert client.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize(("timeout", "cancelled"), [(10, 3), (0, 30)])
+def test_will_not_end(opened, timeout, cancelled):
+    """One that swallows it is cancelled time and again, and counted for as long as it goes on."""
+    swallowed: list[None] = []
+    enough = False
+
+    async def handle(socket: WebSocket) -> None:
+        if opened:
+            await socket.accept()
+        while not enough:
+            try:
+                await Deferred()
+            except CancelledError:
+                swallowed.append(None)
+
+    handler = Handler(handle, leave_timeout=timeout)
+    browser = Browser(handler.endpoint)
+    assert handler.stats.lingering == 0
+    browser.hang_up()
+    swallowed.clear()
+    for _ in range(30):
+        browser.wire.clock.advance(1)
+    assert abs(len(swallowed) - cancelled) <= 1
+    assert handler.stats.lingering == 1
+    enough = True
+    browser.wire.clock.advance(10)
+    assert (handler.ends, handler.stats.lingering) == (["returned"], 0)
+    assert browser.wire.clock.getDelayedCalls() == []
 
 
 def test_goes_on_for_a_while():

@@ -7,7 +7,7 @@ import pytest
 from mynet.websocket.stats import Stats
 
 PLAIN = {
-    "accepted", "bytes_received", "bytes_sent", "dead", "dropped", "failures",
+    "accepted", "bytes_received", "bytes_sent", "dead", "dropped", "failures", "lingering",
     "messages_received", "messages_sent", "refused", "replaced", "slow",
 }  # fmt: skip
 
