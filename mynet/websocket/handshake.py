@@ -28,7 +28,8 @@ _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _VALUE = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*+")'
 _PARAMETER = rf"[ \t]*+;[ \t]*+({_TOKEN})(?:[ \t]*+=[ \t]*+({_VALUE}))?"
-_EXTENSION = re.compile(rf"[ \t]*+({_TOKEN})((?:{_PARAMETER})*+)[ \t]*+(?P<more>,|\Z)")
+_EXTENSION = re.compile(rf"({_TOKEN})((?:{_PARAMETER})*+)[ \t]*+(?:,|\Z)")
+_EMPTY = re.compile(r"[ \t,]*+")  # elements of a list, which mean nothing: RFC 9110 section 5.6.1
 _PARAMETERS = re.compile(_PARAMETER)
 
 _HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9\-._~%!$&'()*+,;=]+)"
@@ -92,14 +93,20 @@ def parse_extensions(values: Iterable[bytes]) -> list[Extension]:
 
 
 def _parse_extensions(text: str) -> Iterable[Extension]:
-    position, more = 0, True
-    while more:
+    position = _after_empty(text, 0)
+    while position < len(text):
         match = _EXTENSION.match(text, position)
         if match is None:
             raise ValueError("Sec-WebSocket-Extensions is malformed.")
         found = _PARAMETERS.findall(match[2])
         yield Extension(match[1], tuple((name, _unquote(value)) for name, value in found))
-        position, more = match.end(), bool(match["more"])
+        position = _after_empty(text, match.end())
+
+
+def _after_empty(text: str, position: int) -> int:
+    match = _EMPTY.match(text, position)
+    assert match is not None
+    return match.end()
 
 
 def _unquote(value: str) -> str | None:
@@ -116,12 +123,21 @@ def _values(headers: RawHeaders, name: bytes) -> list[bytes]:
 
 
 def _elements(headers: RawHeaders, name: bytes) -> list[bytes]:
-    """The elements of a list, which may stand in several fields."""
-    return [part.strip(b" \t") for value in _values(headers, name) for part in value.split(b",")]
+    """The elements of a list, which may stand in several fields, without empty ones."""
+    values = _values(headers, name)
+    elements = [part.strip(b" \t") for value in values for part in value.split(b",")]
+    return [each for each in elements if each]
 
 
 def _has_token(headers: RawHeaders, name: bytes, token: bytes) -> bool:
     return token in [each.lower() for each in _elements(headers, name)]
+
+
+def _not_ours(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    for name, value in headers:
+        if name.lower() in _OURS:
+            raise ValueError(f"{name} is for the handshake to set")
+        yield name, value
 
 
 # A server's part
@@ -192,7 +208,10 @@ def choose_subprotocol(offered: Collection[str], supported: Iterable[str]) -> st
 
 
 def response_headers(
-    key: bytes, subprotocol: str | None = None, extensions: str | None = None
+    key: bytes,
+    subprotocol: str | None = None,
+    extensions: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
 ) -> list[tuple[str, str]]:
     """The fields of the 101 (section 4.2.2), but for Upgrade and Connection, which are HTTP's.
 
@@ -200,13 +219,17 @@ def response_headers(
         key: The client's.
         subprotocol: What was chosen, if anything.
         extensions: What was agreed on, if anything; see `deflate.accept_offers`.
+        headers: Other fields.
+
+    Raises:
+        ValueError: A field is one that is set here, or by HTTP.
     """
-    headers = [("Sec-WebSocket-Accept", accept_key(key).decode())]
+    fields = [("Sec-WebSocket-Accept", accept_key(key).decode())]
     if subprotocol is not None:
-        headers.append(("Sec-WebSocket-Protocol", subprotocol))
+        fields.append(("Sec-WebSocket-Protocol", subprotocol))
     if extensions is not None:
-        headers.append(("Sec-WebSocket-Extensions", extensions))
-    return headers
+        fields.append(("Sec-WebSocket-Extensions", extensions))
+    return [*fields, *_not_ours(headers)]
 
 
 # Where a page that asks comes from
@@ -273,7 +296,7 @@ def _split_origin(origin: str) -> tuple[str, str, int | None]:
 def _is_from(origin: str, authority: str) -> bool:
     scheme, host, port = _split_origin(origin)
     match = _AUTHORITY.fullmatch(authority.lower())
-    if match is None:
+    if match is None or scheme not in _PORTS:
         return False
     return (host, port) == (match[1], int(match[2]) if match[2] else _PORTS.get(scheme))
 
@@ -331,13 +354,6 @@ def request_head(
         fields.append(("Origin", origin))
     lines = field_lines([*fields, *_not_ours(headers)])
     return b"GET %b HTTP/1.1\r\n%b\r\n" % (target, lines)
-
-
-def _not_ours(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    for name, value in headers:
-        if name.lower() in _OURS:
-            raise ValueError(f"{name} is for the handshake to set")
-        yield name, value
 
 
 def check_response(

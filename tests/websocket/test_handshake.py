@@ -146,11 +146,10 @@ def test_http_version(version):
         (b"sec-websocket-key", [KEY[:-4]]), (b"sec-websocket-key", [base64.b64encode(bytes(15))]),
         (b"sec-websocket-key", [base64.b64encode(bytes(17))]), (b"sec-websocket-key", [b"*" * 24]),
         (b"sec-websocket-key", [b"-" + KEY[1:]]),
-        (b"sec-websocket-protocol", [b""]), (b"sec-websocket-protocol", [b"a,,b"]),
-        (b"sec-websocket-protocol", [b"a", b""]), (b"sec-websocket-protocol", [b"a b"]),
+        (b"sec-websocket-protocol", [b"a b"]), (b"sec-websocket-protocol", [b"a,,b,a"]),
         (b"sec-websocket-protocol", [b"a/b"]), (b"sec-websocket-protocol", [b"\xe9"]),
         (b"sec-websocket-protocol", [b"a, a"]), (b"sec-websocket-protocol", [b"a", b"b, a"]),
-        (b"sec-websocket-extensions", [b";"]), (b"sec-websocket-extensions", [b"a", b""]),
+        (b"sec-websocket-extensions", [b";"]), (b"sec-websocket-extensions", [b"a", b"b c"]),
         (b"origin", [b"https://example.test", b"https://example.test"]),
     ],
 )  # fmt: skip
@@ -160,6 +159,20 @@ def test_bad_request(name, values):
     title = name.decode().lower()
     assert error.status == 400
     assert title in error.detail.lower()
+
+
+@pytest.mark.parametrize("value", [b"", b",", b" ,\t", b"%b,", b",%b", b", %b ,,", b" ,,%b"])
+def test_empty_elements(value):
+    """Empty elements of a list are skipped, also where a proxy has left nothing else of it."""
+    for name, element in ((b"upgrade", b"websocket"), (b"connection", b"Upgrade")):
+        values = [value.replace(b"%b", element), *([] if b"%b" in value else [element])]
+        assert check_request("GET", "1.1", but(REQUEST, name, *values)).key == KEY
+    value = value.replace(b"%b", b"a")
+    fields = [(b"sec-websocket-protocol", value), (b"sec-websocket-extensions", value)]
+    handshake = check(*fields)
+    there = b"a" in value
+    assert handshake.subprotocols == (("a",) if there else ())
+    assert handshake.extensions == ([Extension("a")] if there else [])
 
 
 @given(
@@ -199,6 +212,20 @@ def test_response():
         ("Sec-WebSocket-Protocol", "chat"),
         ("Sec-WebSocket-Extensions", "permessage-deflate"),
     ]
+    assert response_headers(KEY, headers=[("X-A", "b")])[1:] == [("X-A", "b")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Sec-WebSocket-Accept", "sec-websocket-protocol", "SEC-WEBSOCKET-EXTENSIONS", "Upgrade",
+        "Connection", "content-length", "Transfer-Encoding",
+    ],
+)  # fmt: skip
+def test_fields_of_the_handshake(name):
+    """What the handshake decides cannot be said otherwise by a field that is added."""
+    with pytest.raises(ValueError, match=f"^{name} is for the handshake to set"):
+        response_headers(KEY, headers=[("X-A", "b"), (name, "c")])
 
 
 # Extensions
@@ -229,7 +256,7 @@ def test_extensions(value, extensions):
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b",", b"a,", b",a", b"a,,b", b"a;", b"a; ;b", b"a;=b", b"a;b=", b"a b", b"a;b c",
+        b"a;", b"a; ;b", b"a;,b", b",;", b"a b,", b"a;=b", b"a;b=", b"a b", b"a;b c",
         b"a;b=c d", b'a;b="', b'a;b="c', b'a;b=""', b'a;b="c d"', b'a;b="c;d"', b'a;b="c"d',
         b'"a"', b"a=b", b"a/b", b"\xe9", b'a;b="\xe9"', b"a\x00", b"a\n", b'a;b="c\\"',
     ],
@@ -283,7 +310,8 @@ def test_same_origin(origin, host):
         ("https://example.test https://evil.test", "example.test"),
         ("https://example.test\n", "example.test"), ("https://\xe9", "\xe9"),
         ("chrome-extension://abc", "example.test"), ("file://", "example.test"),
-        ("x://example.test:80", "example.test"),
+        ("x://example.test:80", "example.test"), ("x://example.test:80", "example.test:80"),
+        ("chrome-extension://example.test", "example.test"), ("x://abc", "abc:"),
     ],
 )  # fmt: skip
 def test_other_origin(origin, host):
