@@ -146,6 +146,7 @@ class WebSocketConnection:
         "_taking",
         "_waiters",
         "_write_paused",
+        "opened",
         "shared",
         "state",
         "sweep",
@@ -189,6 +190,8 @@ class WebSocketConnection:
         )
         self.transport: Any = None
         self.state = State.CONNECTING
+        self.opened: Callable[[], object] | None = None
+        """For whoever makes it: called once, when it is open, before anything else is."""
         # Signs of life
         self._silent = False  # nothing has arrived since this was last looked at
         self._asked = False  # for a sign of life
@@ -651,6 +654,9 @@ class WebSocketConnection:
         self.transport = transport
         self.state = State.OPEN
         self._stats.accepted += 1
+        opened, self.opened = self.opened, None
+        if opened is not None:
+            opened()
         self.sweep.add(self)
         try:
             self._protocol.negotiationStarted(self)

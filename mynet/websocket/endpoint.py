@@ -24,8 +24,7 @@ from mynet.http.message import Request, Response, Upgrade
 from mynet.websocket.closed import WebSocketClosed, WebSocketLost
 from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL
 from mynet.websocket.connection import State, WebSocketConnection
-from mynet.websocket.interfaces import WebSocketTransport
-from mynet.websocket.opening import Opening
+from mynet.websocket.opening import Choice, Opening
 from mynet.websocket.policy import Policy, PolicyFields
 from mynet.websocket.shared import Shared
 from mynet.websocket.socket import Socket
@@ -86,16 +85,19 @@ class WebSocket(Socket):
         return self._connection or self._accept()
 
     async def accept(
-        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+        self,
+        subprotocol: str | Choice | None = Choice.OURS,
+        headers: Iterable[tuple[str, str]] = (),
     ) -> None:
         """Accept it, and wait until it is open.
 
         Args:
-            subprotocol: One that the client offered; else that of the policy, if any.
+            subprotocol: One that the client offered, or None; that of the policy unless given.
             headers: More fields of the response.
 
         Raises:
-            ValueError: The client did not offer this subprotocol.
+            ValueError: The client did not offer this subprotocol, or a field is one that the
+                handshake sets.
             RuntimeError: It has been accepted already.
             WebSocketClosed: The client has gone.
         """
@@ -115,7 +117,9 @@ class WebSocket(Socket):
         await super().close(code, reason)
 
     def _accept(
-        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+        self,
+        subprotocol: str | Choice | None = Choice.OURS,
+        headers: Iterable[tuple[str, str]] = (),
     ) -> WebSocketConnection:
         if self._answer is None or self._opening is None or self.request.finished:
             raise WebSocketLost(ABNORMAL, "it was not opened")
@@ -123,7 +127,6 @@ class WebSocket(Socket):
         self.subprotocol = self._opening.subprotocol
         self._opening = None
         connection = self._connection = cast(WebSocketConnection, upgrade.protocol)
-        self.request.on_finish(self._request_over)
         self._give_answer(upgrade)
         return connection
 
@@ -216,11 +219,6 @@ class WebSocket(Socket):
         if self._task is not None:
             self._task.cancel()
 
-    def _request_over(self) -> None:
-        """If it never was opened, it never will be: middleware answered, or the client went."""
-        if self.connection.state is State.CONNECTING:
-            self.connection.connectionLost()
-
     # After the end
 
     @property
@@ -244,10 +242,6 @@ class WebSocket(Socket):
         self._cancel_task()
 
     # WebSocketProtocol
-
-    def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        super().negotiationStarted(transport)
-        self.request.forget(self._request_over)
 
     def negotiationFinished(self) -> None:
         super().negotiationFinished()

@@ -6,11 +6,13 @@ Refusing it needs nothing of this: any other Response does that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from functools import partial
 from typing import Unpack
 
 from mynet.http.errors import HTTPError
 from mynet.http.message import Request, Response, Upgrade
-from mynet.websocket.connection import WebSocketConnection
+from mynet.websocket.connection import State, WebSocketConnection
 from mynet.websocket.deflate import accept_offers
 from mynet.websocket.handshake import (
     check_origin,
@@ -22,8 +24,16 @@ from mynet.websocket.interfaces import WebSocketProtocol
 from mynet.websocket.policy import Policy, PolicyFields
 from mynet.websocket.shared import Shared
 
-BuildProtocol = Callable[[Request], WebSocketProtocol | Response]
-"""Makes the protocol of a connection, or a Response that refuses it. It may raise HTTPErrors."""
+BuildProtocol = Callable[[Request], WebSocketProtocol | Response | None]
+"""Makes the protocol of a connection; or a Response that refuses it, or None: 403. It may raise
+HTTPErrors."""
+
+
+class Choice(Enum):
+    """How a subprotocol is chosen."""
+
+    OURS = auto()
+    """The first of the policy's that the client offers; none if there is none."""
 
 
 class Opening:
@@ -55,30 +65,55 @@ class Opening:
     def accept(
         self,
         protocol: WebSocketProtocol,
-        subprotocol: str | None = None,
+        subprotocol: str | Choice | None = Choice.OURS,
         headers: Iterable[tuple[str, str]] = (),
     ) -> Upgrade:
         """The response that opens the WebSocket. Its `protocol` is the `WebSocketConnection`.
 
+        Where it is not what the client is answered with, or the client has gone, the protocol's
+        `connectionLost` is called when the request is over, and nothing before.
+
         Args:
             protocol: Which is told all that happens on the connection.
-            subprotocol: One that the client offered; else that of the policy, if any.
+            subprotocol: One that the client offered, or None; that of the policy unless given.
             headers: More fields of the response.
 
         Raises:
-            ValueError: The client did not offer this subprotocol.
+            ValueError: The client did not offer this subprotocol, or a field is one that the
+                handshake sets.
         """
-        if subprotocol is not None:
-            if subprotocol not in self.subprotocols:
-                raise ValueError(f"the client did not offer the subprotocol {subprotocol!r}")
-            self.subprotocol = subprotocol
+        chosen = self._choose(subprotocol)
         deflate = self.shared.policy.deflate
         agreed = None if deflate is None else accept_offers(self._extensions, deflate)
         parameters, extensions = agreed or (None, None)
-        fields = response_headers(self._key, self.subprotocol, extensions)
+        fields = response_headers(self._key, chosen, extensions, headers)
         sweep = self.request.exchange.sweep
         connection = WebSocketConnection(self.shared, protocol, sweep, parameters)
-        return Upgrade("websocket", connection, [*fields, *headers])
+        upgrade = Upgrade("websocket", connection, fields)
+        self.subprotocol = chosen
+        self._await_opening(connection)
+        return upgrade
+
+    def _choose(self, subprotocol: str | Choice | None) -> str | None:
+        if isinstance(subprotocol, Choice):
+            return self.subprotocol
+        if subprotocol is not None and subprotocol not in self.subprotocols:
+            raise ValueError(f"the client did not offer the subprotocol {subprotocol!r}")
+        return subprotocol
+
+    def _await_opening(self, connection: WebSocketConnection) -> None:
+        """Have it told if it is not open when the request is over; forgotten when it is open."""
+        call = partial(_request_over, connection)
+        connection.opened = partial(self.request.forget, call)
+        self.request.on_finish(call)
+
+
+def _request_over(connection: WebSocketConnection) -> None:
+    """Middleware answered in its place, or the server did, or the client went."""
+    if connection.state is State.CONNECTING:
+        connection.opened = None
+        connection.shared.stats.refused += 1
+        connection.connectionLost()
 
 
 class WebSocketHandler:
@@ -112,4 +147,7 @@ class WebSocketHandler:
         if isinstance(built, Response):
             self.shared.stats.refused += 1
             return built
+        if built is None:
+            self.shared.stats.refused += 1
+            raise HTTPError(403)
         return opening.accept(built)

@@ -172,6 +172,22 @@ def test_accept():
     assert seen == [(("a", "b"), "a"), "b"]
 
 
+def test_accepts_without_a_subprotocol():
+    """To accept with None speaks none, also where the policy has one that the client offers."""
+
+    async def accept(socket: WebSocket) -> None:
+        with pytest.raises(ValueError, match="Sec-WebSocket-Protocol is for the handshake to set"):
+            await socket.accept(None, [("Sec-WebSocket-Protocol", "b")])
+        assert socket.subprotocol == "a"
+        await socket.accept(None)
+        assert socket.subprotocol is None
+        await socket.send("open")
+
+    _, peer = Handler(accept, subprotocols=["a"]).connect(subprotocols=["a", "b"])
+    assert peer.subprotocol is None
+    assert peer.take() == ["open"]
+
+
 def test_subprotocol_of_the_policy():
     """Unless another is chosen it is the policy's first that the client offers."""
     handler = Handler(echo, subprotocols=["a", "b"])
@@ -413,7 +429,7 @@ def test_accepts_what_is_never_opened():
     browser = Browser(teapot)
     assert browser.status == 418
     assert handler.ends == ["returned"]
-    assert (handler.stats.accepted, handler.stats.closed) == (0, {})
+    assert (handler.stats.accepted, handler.stats.refused, handler.stats.closed) == (0, 1, {})
 
 
 # Ends, good and bad

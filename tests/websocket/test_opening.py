@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from mynet.http import HTTPError, HTTPFactory, Limits, Request, Response
 from mynet.http.limits import KIB
@@ -202,9 +203,11 @@ def test_compression():
 
 
 def test_refused_by_a_response():
-    """A protocol's maker may refuse with any Response, or by raising an HTTPError."""
+    """A protocol's maker may refuse with any Response, by an HTTPError, or with None: 403."""
 
-    def refuse(request: Request) -> Response:
+    def refuse(request: Request) -> Response | None:
+        if request.query.get("none"):
+            return None
         if request.query.get("raise"):
             raise HTTPError(403, "Not you.")
         return Response(b"later", 503, {"Retry-After": "5"})
@@ -215,7 +218,8 @@ def test_refused_by_a_response():
     browser = Browser(handler, "/?raise=1")
     assert browser.status == 403
     assert b"Not you." in browser.body
-    assert (handler.shared.stats.refused, handler.shared.stats.accepted) == (2, 0)
+    assert Browser(handler, "/?none=1").status == 403
+    assert (handler.shared.stats.refused, handler.shared.stats.accepted) == (3, 0)
 
 
 def test_opening_is_decided_later():
@@ -227,11 +231,67 @@ def test_opening_is_decided_later():
     assert (opening.subprotocols, opening.subprotocol) == (("a", "b"), "a")
     with pytest.raises(ValueError, match="the client did not offer the subprotocol 'c'"):
         opening.accept(Noting(), "c")
+    with pytest.raises(ValueError, match="Upgrade is for the handshake to set"):
+        opening.accept(Noting(), "b", [("Upgrade", "h2c")])
+    assert opening.subprotocol == "a"
     upgrade = opening.accept(Noting(), "b", [("X-A", "1"), ("X-A", "2")])
     assert upgrade.headers["Sec-WebSocket-Protocol"] == opening.subprotocol == "b"
     assert upgrade.headers.getall("X-A") == ["1", "2"]
     key = FIELDS["Sec-WebSocket-Key"].encode()
     assert upgrade.headers["Sec-WebSocket-Accept"] == accept_key(key).decode()
+
+
+def test_no_subprotocol():
+    """Whoever has a handshake may choose that none is spoken, although one could be."""
+    fields = FIELDS | {"Sec-WebSocket-Protocol": "a, b"}
+    opening = Opening(make_request("GET", "/", fields), Shared(subprotocols=["a"]))
+    upgrade = opening.accept(Noting(), None)
+    assert "Sec-WebSocket-Protocol" not in upgrade.headers
+    assert opening.subprotocol is None
+
+
+@pytest.mark.parametrize("size", [None, 1], ids=["whole", "bytewise"])
+@pytest.mark.parametrize("how", ["another answer", "a body", "an error", "gone", "draining"])
+def test_never_opened(served, how, size, logged):
+    """A protocol that was made, but is not what the client gets, is told of its end, and counted.
+
+    However that came about; and nothing else is told to it.
+    """
+    held: Deferred[Response] = Deferred()
+
+    def handle(request: Request) -> Response | Deferred[Response]:
+        answer = served.handler(request)
+        if how == "another answer":
+            return Response(b"", 418)
+        if how == "an error":
+            raise ZeroDivisionError
+        return answer if how == "a body" else held.addCallback(lambda _: answer)
+
+    wire = Wire(handle)
+    data = asks(Content_Length="5") + b"hello" if how == "a body" else asks()
+    wire.send(data, size)
+    (ours,) = served.protocols
+    if how == "gone":
+        wire.hang_up()
+    elif how == "draining":
+        wire.factory.drain(30)
+        held.callback(Response())
+    assert ours.take() == [("lost", "WebSocketLost", 1006, "")]
+    assert (served.stats.accepted, served.stats.refused) == (0, 1)
+    assert served.stats.closed == {}
+    wire.hang_up()
+    assert ours.take() == []
+    if how == "an error":
+        logged.take(ZeroDivisionError)
+
+
+def test_opened_needs_nothing_of_its_request(served):
+    """A connection that is open keeps nothing to be called when its request is over."""
+    browser = Browser(served.handler)
+    (request,) = served.requests
+    assert request._finishers is None
+    browser.closes()
+    assert (served.stats.accepted, served.stats.refused) == (1, 0)
 
 
 def test_policy():
