@@ -61,7 +61,9 @@ INTERNAL = {
     "Form": {"add", "spool"},
     "WebSocket": {"controls_reading", "finished", "run"},
     "ClientWebSocket": {"controls_reading"},
-    "WebSocketConnection": {"check_deadlines", "direct", "drain", "failed", "state", "sweep"},
+    "WebSocketConnection": {
+        *("check_deadlines", "direct", "drain", "failed", "opened", "state", "sweep"),
+    },
 }
 INTERNAL["WebSocketFactory"] = INTERNAL["HTTPFactory"]
 """What the parts of mynet have for each other."""
