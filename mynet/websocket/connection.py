@@ -133,6 +133,7 @@ class WebSocketConnection:
         "_is_done",
         "_is_plain",
         "_left",
+        "_opened",
         "_outbox",
         "_ping",
         "_pong",
@@ -146,7 +147,6 @@ class WebSocketConnection:
         "_taking",
         "_waiters",
         "_write_paused",
-        "opened",
         "shared",
         "state",
         "sweep",
@@ -190,8 +190,7 @@ class WebSocketConnection:
         )
         self.transport: Any = None
         self.state = State.CONNECTING
-        self.opened: Callable[[], object] | None = None
-        """For whoever makes it: called once, when it is open, before anything else is."""
+        self._opened: Callable[[], object] | None = None  # called then, for an `Opening`
         # Signs of life
         self._silent = False  # nothing has arrived since this was last looked at
         self._asked = False  # for a sign of life
@@ -654,7 +653,7 @@ class WebSocketConnection:
         self.transport = transport
         self.state = State.OPEN
         self._stats.accepted += 1
-        opened, self.opened = self.opened, None
+        opened, self._opened = self._opened, None
         if opened is not None:
             opened()
         self.sweep.add(self)

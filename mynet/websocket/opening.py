@@ -104,14 +104,14 @@ class Opening:
     def _await_opening(self, connection: WebSocketConnection) -> None:
         """Have it told if it is not open when the request is over; forgotten when it is open."""
         call = partial(_request_over, connection)
-        connection.opened = partial(self.request.forget, call)
+        connection._opened = partial(self.request.forget, call)
         self.request.on_finish(call)
 
 
 def _request_over(connection: WebSocketConnection) -> None:
     """Middleware answered in its place, or the server did, or the client went."""
     if connection.state is State.CONNECTING:
-        connection.opened = None
+        connection._opened = None
         connection.shared.stats.refused += 1
         connection.connectionLost()
 
