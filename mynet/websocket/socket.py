@@ -121,7 +121,7 @@ class Socket(WebSocketProtocol):
         if not connection.can_send:
             raise connection.closed()
         payload = token_bytes(8)
-        answered: Deferred[float | None] = Deferred()
+        answered: Deferred[float | None] = Deferred(self._forget_ping)
         if self._pings is None:
             self._pings = []
         self._pings.append((payload, connection.sweep.now, answered))
@@ -173,15 +173,18 @@ class Socket(WebSocketProtocol):
     def pongReceived(self, payload: bytes) -> None:
         """It answers what was asked before, too (RFC 6455 section 5.5.3)."""
         pings = self._pings or []
-        if not any(payload == asked for asked, _, _ in pings):
+        payloads = [asked for asked, _, _ in pings]
+        if payload not in payloads:
             return
+        count = payloads.index(payload) + 1
+        self._pings = pings[count:] or None
         now = self.connection.sweep.now
-        while pings:
-            asked, since, answered = pings.pop(0)
+        for _, since, answered in pings[:count]:
             if not answered.called:
                 answered.callback(now - since)
-            if asked == payload:
-                return
+
+    def _forget_ping(self, answered: Deferred[float | None]) -> None:
+        self._pings = [ping for ping in self._pings or () if ping[2] is not answered] or None
 
     def connectionLost(self, reason: Failure) -> None:
         self._inbox.end(cast(WebSocketClosed, reason.value))

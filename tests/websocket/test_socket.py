@@ -307,6 +307,39 @@ def test_pings_at_once():
     line.feed(pong)
 
 
+def test_cancelled_pings_are_forgotten():
+    """Who asks for signs of life, and each time waits for so long only, takes no more memory."""
+    socket, line = connect()
+    waiting = start(socket.ping())
+    for _ in range(100):
+        cancelled = start(socket.ping())
+        cancelled.cancel()
+        with pytest.raises(CancelledError):
+            result_of(cancelled)
+    assert socket._pings is not None
+    assert len(socket._pings) == 1
+    line.turn()
+    assert result_of(waiting) == 0
+    assert socket._pings is None
+
+
+def test_ping_is_cancelled_by_the_answer_to_another():
+    """Who is cancelled while another ping is answered leaves the rest as they were."""
+    socket, line = connect()
+    first = start(socket.ping())
+    data, line.transport.received = line.transport.received, b""
+    cancelled, last = start(socket.ping()), start(socket.ping())
+    first.addCallback(lambda _: cancelled.cancel())
+    line.protocol.receive_data(data)
+    line.feed(b"".join(line.protocol.data_to_send()))
+    assert first.called
+    with pytest.raises(CancelledError):
+        result_of(cancelled)
+    assert not last.called
+    line.turn()
+    assert result_of(last) == 0
+
+
 def test_pings_one_by_one():
     """The answer to a ping does not answer a later one."""
     socket, line = connect()
