@@ -18,9 +18,10 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mynet.http.coroutines import Signal, Task, begin
+from mynet.http.coroutines import Signal, Task, begin, start
 from mynet.http.errors import HTTPError
 from mynet.http.message import Request, Response, Upgrade
+from mynet.http.sending import close_body
 from mynet.websocket.closed import WebSocketClosed, WebSocketLost
 from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL
 from mynet.websocket.connection import State, WebSocketConnection
@@ -178,6 +179,8 @@ class WebSocket(Socket):
         if self._lingers:
             self._shared.stats.lingering -= 1
         self._stop_waiting()
+        if isinstance(result, Response) and self._answer is None:
+            self._discard(result)
         if isinstance(result, Failure):
             self._failed(result)
         elif self._connection is not None:
@@ -205,6 +208,13 @@ class WebSocket(Socket):
         else:
             log.failure("{socket} failed", failure, socket=self)
             self._shared.stats.failures += 1
+
+    def _discard(self, response: Response) -> None:
+        """It came too late; nobody gets it."""
+        if self._connection is not None:
+            text = "{socket} was accepted, and so cannot be refused with {response}"
+            log.warn(text, socket=self, response=response)
+        start(_let_go(response), copy_context(), self.request.exchange.sweep.clock)
 
     @property
     def _is_open(self) -> bool:
@@ -253,6 +263,13 @@ class WebSocket(Socket):
         if self._opened is not None:
             self._opened.fire()
         self._linger()
+
+
+async def _let_go(response: Response) -> None:
+    try:
+        await close_body(response.body)
+    except Exception:
+        log.failure("closing the body of {response} failed", response=response)
 
 
 class WebSocketEndpoint:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -265,6 +267,40 @@ def test_refused_client_may_ask_again():
     browser.wire.take()
     browser.wire.send(GET)
     assert reply(browser.wire).status == 426
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("why", ["accepted", "gone"])
+def test_refuses_too_late(why, fails, logged):
+    """A Response that comes too late is sent to nobody: its body is closed, and a warning given."""
+    decided: Deferred[None] = Deferred()
+    closed: list[None] = []
+
+    class Body:
+        def __iter__(self) -> Any:
+            raise AssertionError("nobody is to read this")
+
+        def close(self) -> None:
+            closed.append(None)
+            if fails:
+                raise ZeroDivisionError
+
+    async def late(socket: WebSocket) -> Response:
+        if why == "accepted":
+            await socket.accept()
+        with suppress(CancelledError):
+            await decided
+        return Response(Body(), 403)
+
+    browser = Browser(Handler(late).endpoint)
+    over = browser.hang_up if why == "gone" else partial(decided.callback, None)
+    assert len(warnings_of(over)) == (why == "accepted")
+    assert closed == [None]
+    if why == "accepted":
+        browser.turn()
+        assert browser.close == (1000, "")
+    if fails:
+        logged.take(ZeroDivisionError)
 
 
 def test_refuses_with_nonsense(logged):
