@@ -1,14 +1,14 @@
 """Topics in the memory of one process.
 
-Publishing is a loop over who was subscribed when it began. What is published out of that loop
-(by who is told that a subscriber was closed, say) waits until it is over, so that everybody
-gets the messages in one order, and the stack does not grow.
+Publishing is a loop over who was subscribed when it began, but for who has unsubscribed since.
+What is published out of that loop (by who is told that a subscriber was closed, say) waits until
+it is over, so that everybody gets the messages in one order, and the stack does not grow.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -19,7 +19,19 @@ from mynet.websocket.message import Message
 
 log = Logger()
 
-Delivery = tuple[tuple[Subscriber, ...], Message, Hashable | None]
+Delivery = tuple[str, list[Subscriber], Message, Hashable | None]
+
+
+class _Nobody:
+    """Stands where somebody was who has unsubscribed since the message was published."""
+
+    def __init__(self) -> None:
+        self.spared = 0
+
+    def deliver(self, message: Message, key: Hashable | None = None) -> None:
+        self.spared += 1
+
+    def on_close(self, call: Callable[[], object]) -> None: ...
 
 
 class MemoryTopics(Topics):
@@ -36,7 +48,9 @@ class MemoryTopics(Topics):
         self._subscribers: dict[Subscriber, set[str]] = {}
         """What each is subscribed to; until it is closed, even if that is nothing any more."""
         self._deliveries: deque[Delivery] = deque()
+        """What is delivered right now, if anything is, and what waits for that."""
         self._delivering = False
+        self._nobody = _Nobody()
 
     def __len__(self) -> int:
         """How many topics have subscribers."""
@@ -53,6 +67,8 @@ class MemoryTopics(Topics):
             return succeed(False)
         topics.remove(topic)
         self._remove(topic, subscriber)
+        if self._delivering:
+            self._spare(topic, subscriber)
         return succeed(True)
 
     def publish(
@@ -63,7 +79,7 @@ class MemoryTopics(Topics):
         if subscribers is None:
             return maybeDeferred(self._publish_to_nobody, topic)
         self.stats.published += 1
-        self._deliveries.append((tuple(subscribers), message, key))
+        self._deliveries.append((topic, [*subscribers], message, key))
         count = len(subscribers)
         if not self._delivering:
             self._deliver_all()
@@ -123,14 +139,25 @@ class MemoryTopics(Topics):
         self._delivering = True
         try:
             while self._deliveries:
-                self._deliver(*self._deliveries.popleft())
+                _, subscribers, message, key = self._deliveries[0]
+                try:
+                    self._deliver(subscribers, message, key)
+                finally:
+                    self._deliveries.popleft()
         finally:
             self._delivering = False
 
+    def _spare(self, topic: str, subscriber: Subscriber) -> None:
+        """Deliver nothing any more to one who has unsubscribed, at no cost for the others."""
+        for each, subscribers, _, _ in self._deliveries:
+            if each == topic and subscriber in subscribers:
+                subscribers[subscribers.index(subscriber)] = self._nobody
+
     def _deliver(
-        self, subscribers: tuple[Subscriber, ...], message: Message, key: Hashable | None
+        self, subscribers: list[Subscriber], message: Message, key: Hashable | None
     ) -> None:
         failed = 0
+        spared = self._nobody.spared
         for subscriber in subscribers:
             try:
                 subscriber.deliver(message, key)
@@ -138,4 +165,5 @@ class MemoryTopics(Topics):
                 failed += 1
                 log.failure("{subscriber} did not take a message", subscriber=subscriber)
         self.stats.failed += failed
-        self.stats.delivered += len(subscribers) - failed
+        spared = self._nobody.spared - spared
+        self.stats.delivered += len(subscribers) - failed - spared

@@ -156,7 +156,7 @@ def test_subscribed_while_a_message_goes_out(topics):
 
 
 def test_unsubscribed_while_a_message_goes_out(topics):
-    """Who goes because of a message, even with all others, disturbs nothing."""
+    """Who goes because of a message has heard it; those who go before it reaches them do not."""
     listeners: list[Listener] = []
 
     def all_go():
@@ -165,8 +165,31 @@ def test_unsubscribed_while_a_message_goes_out(topics):
 
     listeners += subscribed(topics, "room", 3, all_go)
     assert result_of(topics.publish("room", "Go")) == 3
-    assert [listener.heard for listener in listeners] == [["Go"]] * 3
+    assert [listener.heard for listener in listeners] == [["Go"], [], []]
     assert len(topics) == 0
+    assert topics.stats.delivered == 1
+
+
+def test_unsubscribed_before_a_message_that_waits(topics):
+    """Who goes does not hear what was published and still waits, but does if they come again."""
+    listeners: list[Listener] = []
+
+    def go_and_come():
+        first, second = listeners
+        first.then = None
+        topics.publish("room", "for who stays")
+        topics.unsubscribe("room", second)
+        topics.publish("hall", "elsewhere")
+        topics.subscribe("room", second)
+        topics.publish("room", "for all")
+
+    listeners += subscribed(topics, "room", 2)
+    listeners[0].then = go_and_come
+    result_of(topics.subscribe("hall", listeners[1]))
+    topics.publish("room", "Go")
+    assert listeners[0].heard == ["Go", "for who stays", "for all"]
+    assert listeners[1].heard == ["elsewhere", "for all"]
+    assert topics.stats.delivered == 5
 
 
 def test_count(topics):
