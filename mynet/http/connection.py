@@ -318,7 +318,6 @@ class Connection(ABC):
         self._corked = self._send_now = None
         self._drained = None
         self._read_deadline = self._write_deadline = inf
-        self.factory.disconnected(self)
 
     # IPushProducer: the transport tells how fast the client takes what is written
 

@@ -687,6 +687,13 @@ class HTTP1Connection(Connection):
     # IProtocol
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        try:
+            self._end_all(reason)
+        finally:
+            self.factory.disconnected(self)
+
+    def _end_all(self, reason: Failure) -> None:
+        """Tell all whom it concerns that the connection is over."""
         request, self._request = self._request, None
         self._incoming = None
         task, self._task = self._task, None

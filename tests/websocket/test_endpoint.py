@@ -675,11 +675,12 @@ def test_drain():
     wire = Wire(handler.endpoint)
     browser = Browser(wire)
     browser.sends("a")
-    drained = wire.factory.drain(30)
+    ends_then: list[str] = []
+    drained = wire.factory.drain(30).addCallback(lambda _: ends_then.extend(handler.ends))
     browser.turn()
     assert drained.called
     assert browser.close == (1001, "the server stops")
-    assert handler.ends == ["returned"]
+    assert ends_then == handler.ends == ["returned"]
     assert not wire.transport.aborted
 
 

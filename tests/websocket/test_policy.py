@@ -35,7 +35,7 @@ def test_defaults():
         "max_message_size": MIB, "max_frames": 4096, "receive_limit": 64 * KIB,
         "send_limit": 256 * KIB, "slow_consumer": "wait", "send_timeout": 60.0,
         "ping_interval": 20.0, "ping_timeout": 20.0, "handshake_timeout": 10.0,
-        "close_timeout": 10.0, "leave_timeout": 60.0, "subprotocols": (), "origins": None,
+        "close_timeout": 10.0, "leave_timeout": 10.0, "subprotocols": (), "origins": None,
         "deflate": Deflate(),
     }  # fmt: skip
 
