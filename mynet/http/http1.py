@@ -39,7 +39,7 @@ from mynet.http.limits import KIB
 from mynet.http.message import Request, Response, Upgrade, error_response
 from mynet.http.outgoing import BODILESS, PIECE, Outgoing, frame_response
 from mynet.http.reading import END, Head, bad
-from mynet.http.sending import close_body, send_body
+from mynet.http.sending import discard, send_body
 from mynet.http.shared import Shared
 from mynet.http.writing import (
     chunk,
@@ -553,16 +553,7 @@ class HTTP1Connection(Connection):
         self._finish(request)
 
     def _discard(self, response: Response) -> None:
-        """Let go of a body that will not be sent."""
-        if isinstance(response.body, bytes):
-            return
-        try:
-            closed = start(close_body(response.body), self._context, self.factory.clock)
-        except Exception:
-            log.failure("closing the body of {response} failed", response=response)
-            return
-        if closed is not None:
-            closed.addErrback(lambda failure: log.failure("closing a body failed", failure))
+        discard(response, self._context, self.factory.clock)
 
     def _send_upgrade(self, response: Response, request: Request) -> None:
         if not isinstance(response, Upgrade):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError as AsyncioCancelledError
 from collections.abc import AsyncIterable, Iterable, Iterator
+from contextvars import Context
 from sys import maxsize
 from typing import Any, BinaryIO, Protocol, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IConsumer, IProducer
+from twisted.internet.interfaces import IConsumer, IProducer, IReactorTime
+from twisted.logger import Logger
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
+from mynet.http.coroutines import start
 from mynet.http.limits import KIB
-from mynet.http.message import Body
+from mynet.http.message import Body, Response
 from mynet.http.outgoing import PIECE
+
+log = Logger()
 
 FILE_PIECE = 64 * KIB
 """How much is read of a file at once."""
@@ -42,6 +48,25 @@ async def send_body(sink: Sink, body: Body, length: int | None = None) -> None:
         await close_body(body)
         raise
     await close_body(body)
+
+
+def discard(response: Response, context: Context, clock: IReactorTime) -> None:
+    """Let go of a response that will not be sent; that its body cannot be closed is logged.
+
+    Args:
+        response: Whose body is closed.
+        context: Where its context variables are.
+        clock: For what closing it may wait for.
+    """
+    if not isinstance(response.body, bytes):
+        start(_close_body_of(response), context, clock)
+
+
+async def _close_body_of(response: Response) -> None:
+    try:
+        await close_body(response.body)
+    except (Exception, AsyncioCancelledError):
+        log.failure("closing the body of {response} failed", response=response)
 
 
 async def _send_any(sink: Sink, body: Body, length: int | None) -> None:

@@ -18,10 +18,10 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mynet.http.coroutines import Signal, Task, begin, start
+from mynet.http.coroutines import Signal, Task, begin
 from mynet.http.errors import HTTPError
 from mynet.http.message import Request, Response, Upgrade
-from mynet.http.sending import close_body
+from mynet.http.sending import discard
 from mynet.websocket.closed import WebSocketClosed, WebSocketLost
 from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL
 from mynet.websocket.connection import State, WebSocketConnection
@@ -214,7 +214,7 @@ class WebSocket(Socket):
         if self._connection is not None:
             text = "{socket} was accepted, and so cannot be refused with {response}"
             log.warn(text, socket=self, response=response)
-        start(_let_go(response), copy_context(), self.request.exchange.sweep.clock)
+        discard(response, copy_context(), self.request.exchange.sweep.clock)
 
     @property
     def _is_open(self) -> bool:
@@ -263,13 +263,6 @@ class WebSocket(Socket):
         if self._opened is not None:
             self._opened.fire()
         self._linger()
-
-
-async def _let_go(response: Response) -> None:
-    try:
-        await close_body(response.body)
-    except Exception:
-        log.failure("closing the body of {response} failed", response=response)
 
 
 class WebSocketEndpoint:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import copy_context
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,9 +18,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from mynet.http.coroutines import start
-from mynet.http.message import Body
+from mynet.http.message import Body, Response
 from mynet.http.outgoing import PIECE
-from mynet.http.sending import FILE_PIECE, _Consumer, close_body, send_body
+from mynet.http.sending import FILE_PIECE, _Consumer, close_body, discard, send_body
 from mynet.testing import result_of
 
 
@@ -456,3 +457,23 @@ def test_file_body_producer_that_fails():
 def test_consumer_is_one():
     """What a producer writes to has the whole interface."""
     assert verifyObject(IConsumer, _Consumer(Client(), Producer()))
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+@pytest.mark.parametrize("waits", [False, True])
+def test_discard(logged, error, waits):
+    """A body that is not sent is closed; that it cannot be is logged, and disturbs nobody."""
+    later: Deferred[None] = Deferred()
+
+    class Unclosable:
+        def __aiter__(self) -> Unclosable:
+            return self
+
+        async def aclose(self) -> None:
+            if waits:
+                await later
+            raise error
+
+    discard(Response(cast(Any, Unclosable())), copy_context(), Clock())
+    later.callback(None)
+    logged.take(error)

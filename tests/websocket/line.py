@@ -113,6 +113,29 @@ class Strict:
                 messages.append(bytes(frame.data))
         return messages
 
+    def turn(self) -> None:
+        """Let each have what the other has sent, until all is still."""
+        raise NotImplementedError
+
+    def sends(self, *messages: str | bytes) -> None:
+        """The far end sends messages."""
+        for message in messages:
+            if isinstance(message, str):
+                self.protocol.send_text(message.encode())
+            else:
+                self.protocol.send_binary(message)
+        self.turn()
+
+    def closes(self, code: int | None = 1000, reason: str = "") -> None:
+        """The far end begins to close."""
+        self.protocol.send_close(code, reason)
+        self.turn()
+
+    def got(self) -> list[str | bytes]:
+        """The messages that the far end has received since the last call."""
+        self.turn()
+        return self.take()
+
     @property
     def close(self) -> tuple[int, str] | None:
         """The Close that it got."""
@@ -180,7 +203,6 @@ class Line(Strict):
             self.clock.advance(0)
 
     def turn(self) -> None:
-        """Let each have what the other has sent, until all is still."""
         still = False
         while not still:
             self.clock.advance(0)
@@ -191,25 +213,6 @@ class Line(Strict):
             still = not data and not sends and ended == self._ended
             self.receive(data, ended)
             self.feed(sends)
-
-    def sends(self, *messages: str | bytes) -> None:
-        """The far end sends messages."""
-        for message in messages:
-            if isinstance(message, str):
-                self.protocol.send_text(message.encode())
-            else:
-                self.protocol.send_binary(message)
-        self.turn()
-
-    def closes(self, code: int | None = 1000, reason: str = "") -> None:
-        """The far end begins to close."""
-        self.protocol.send_close(code, reason)
-        self.turn()
-
-    def got(self) -> list[str | bytes]:
-        """The messages that the far end has received since the last call."""
-        self.turn()
-        return self.take()
 
     def opcodes(self) -> list[str]:
         """The frames that it has received since the last call."""
@@ -291,7 +294,6 @@ class Browser(Strict):
         return bytes(self.response.body or b"")
 
     def turn(self) -> None:
-        """Let each have what the other has sent, until all is still."""
         still = False
         while not still:
             self.wire.advance(0)
@@ -300,25 +302,6 @@ class Browser(Strict):
             still = not data and not sends and ended == self._ended
             self.receive(data, ended)
             self.wire.send(sends, self.size)
-
-    def sends(self, *messages: str | bytes) -> None:
-        """Send messages."""
-        for message in messages:
-            if isinstance(message, str):
-                self.protocol.send_text(message.encode())
-            else:
-                self.protocol.send_binary(message)
-        self.turn()
-
-    def closes(self, code: int | None = 1000, reason: str = "") -> None:
-        """Begin to close."""
-        self.protocol.send_close(code, reason)
-        self.turn()
-
-    def got(self) -> list[str | bytes]:
-        """The messages received since the last call."""
-        self.turn()
-        return self.take()
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
