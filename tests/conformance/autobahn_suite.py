@@ -59,8 +59,12 @@ def find_python(candidates: Sequence[str] = ()) -> str | None:
 
 
 def environment(**added: str) -> dict[str, str]:
-    """The variables of this process, but for what is meant for the Python that runs it."""
+    """The variables of this process, but for what is meant for the Python that runs it.
+
+    A level of PIP_QUIET above 1 is not understood by the last pip for Python 2.7.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    kept.pop("PIP_QUIET", None)
     return kept | added
 
 
