@@ -327,7 +327,7 @@ class Client:
             answer = await self._ask(request, exchange)
             if not isinstance(answer.response, Upgrade):
                 raise Refused(answer)
-            raw = parse_fields(response_fields(answer.response.headers).lines)
+            raw = parse_fields(response_fields(answer.response.raw_headers).lines)
             subprotocol, extensions = check_response(raw, key, subprotocols)
             parameters = accept_response(extensions, shared.policy.deflate)
         except BaseException:

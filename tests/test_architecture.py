@@ -14,8 +14,8 @@ from tests.child import PACKAGE, run_python
 
 ORDER = """
     mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.sweep
-    mynet.http.exchange mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.message
-    mynet.http.writing mynet.http.outgoing mynet.http.coroutines mynet.http.sending
+    mynet.http.exchange mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.writing
+    mynet.http.message mynet.http.outgoing mynet.http.coroutines mynet.http.sending
     mynet.http.incoming mynet.http.shared mynet.http.connection mynet.http.http1
     mynet.http.factory mynet.http
     mynet.websocket.codes mynet.websocket.masking mynet.websocket.frames

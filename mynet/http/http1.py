@@ -43,8 +43,8 @@ from mynet.http.sending import discard, send_body
 from mynet.http.shared import Shared
 from mynet.http.writing import (
     chunk,
+    field_lines,
     last_chunk,
-    raw_field_lines,
     response_fields,
     status_line,
 )
@@ -426,7 +426,7 @@ class HTTP1Connection(Connection):
     def send_informational(self, status: int, headers: RawHeaders) -> None:
         request = self._request
         if request is not None and request.version == "1.1" and not self._status:
-            self._write(b"".join((status_line(status), raw_field_lines(headers), b"\r\n")))
+            self._write(b"".join((status_line(status), field_lines(headers), b"\r\n")))
 
     def send(self, data: bytes) -> Deferred[None] | None:
         if self._owed is not None:
@@ -460,7 +460,7 @@ class HTTP1Connection(Connection):
         """
         body = response.body
         if (
-            response._headers is not None
+            response.has_headers
             or response._trailers is not None
             or not isinstance(body, bytes)
             or len(body) > PIECE
@@ -544,7 +544,7 @@ class HTTP1Connection(Connection):
                 raise ValueError(f"the body is {self._owed} bytes short of its Content-Length")
             if self._chunked:
                 trailers = response.trailers.items() if response.has_trailers else ()
-                self._write_piece(last_chunk(list(trailers)))
+                self._write_piece(last_chunk(trailers))
         except ValueError:
             self._failed(Failure(), request)
             return
@@ -570,7 +570,7 @@ class HTTP1Connection(Connection):
             return
         if request.body is not None:  # however much of it is here already
             raise HTTPError(400, "A request with a body cannot be upgraded.", close=True)
-        lines = response_fields(response.headers).lines
+        lines = response_fields(response.raw_headers).lines
         self._status = 101
         self._write(b"".join((status_line(101), lines, b"\r\n")))
         self._uncork()

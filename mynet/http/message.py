@@ -37,6 +37,7 @@ from mynet.http.exchange import Exchange, RawHeaders
 from mynet.http.forms import Form, FormLimits, read_form
 from mynet.http.reading import parse_fields
 from mynet.http.tls import TLS
+from mynet.http.writing import encode_fields
 
 __all__ = [
     "Body",
@@ -331,7 +332,15 @@ class Request(msgspec.Struct, eq=False, weakref=True):
 class Response:
     """One response. It is sent once."""
 
-    __slots__ = ("_content_type", "_headers", "_trailers", "body", "status")
+    __slots__ = (
+        "_content_type",
+        "_headers",
+        "_raw_headers",
+        "_trailers",
+        "body",
+        "has_headers",
+        "status",
+    )
 
     def __init__(
         self,
@@ -356,7 +365,10 @@ class Response:
         self.status = status
         self._content_type = content_type
         self._headers: CIMultiDict[str] | None = None
+        self._raw_headers: RawHeaders | None = None
         self._trailers: CIMultiDict[str] | None = None
+        self.has_headers = headers is not None
+        """Whether it has more fields than its Content-Type, as far as it is known."""
         if headers is not None:
             self._headers = CIMultiDict(headers)
             if content_type is not None:
@@ -375,14 +387,31 @@ class Response:
         """Its header fields, which may be changed until it is sent."""
         if self._headers is None:
             self._headers = CIMultiDict()
-            if self._content_type is not None:
+            if self._raw_headers is not None:
+                self._headers.extend(
+                    (name.decode("latin-1"), value.decode("latin-1"))
+                    for name, value in self._raw_headers
+                )
+                self._raw_headers = None
+            elif self._content_type is not None:
                 self._headers["Content-Type"] = self._content_type
+            self.has_headers = True
         return self._headers
+
+    @property
+    def raw_headers(self) -> RawHeaders:
+        """The same as pairs of bytes, as they are now.
+
+        Raises:
+            ValueError: There is what Latin-1 lacks.
+        """
+        raw = self._raw_headers
+        return encode_fields(self.headers.items()) if raw is None else raw
 
     @property
     def content_type(self) -> str | None:
         """Its Content-Type field."""
-        return self._content_type if self._headers is None else self._headers.get("Content-Type")
+        return self.headers.get("Content-Type") if self.has_headers else self._content_type
 
     @property
     def trailers(self) -> CIMultiDict[str]:
@@ -396,14 +425,21 @@ class Response:
         return self._trailers
 
     @property
-    def has_headers(self) -> bool:
-        """Whether it has more fields than its Content-Type, as far as it is known."""
-        return self._headers is not None
-
-    @property
     def has_trailers(self) -> bool:
         """Whether `trailers` was ever touched."""
         return self._trailers is not None
+
+    @classmethod
+    def raw(cls, body: Body, status: int, fields: RawHeaders) -> Response:
+        """Of header fields as pairs of bytes, for who has them so, such as a host or a proxy.
+
+        They are checked when it is sent, like any others, and until somebody asks for `headers`
+        they are not converted.
+        """
+        response = cls(body, status)
+        response._raw_headers = fields
+        response.has_headers = True
+        return response
 
     @classmethod
     def text(cls, text: str, status: int = 200) -> Response:

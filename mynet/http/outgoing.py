@@ -70,7 +70,7 @@ def frame_response(
     _check_body(response.body)
     prefix = status_and_date(status)
     if response.has_headers:
-        fields = response_fields(response.headers)
+        fields = response_fields(response.raw_headers)
         lines, declared = fields.lines, fields.length
         keep_alive = keep_alive and not fields.close
         prefix = status_line(status) if fields.dated else prefix

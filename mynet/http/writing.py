@@ -7,12 +7,10 @@ tokens, values have no control characters, and framing is ours alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 from wsgiref.handlers import format_date_time  # RFC 9110's preferred form
-
-from multidict import CIMultiDict
 
 from mynet.http.errors import REASONS
 
@@ -21,21 +19,23 @@ CLOSE_LINE = b"Connection: close\r\n"
 KEEP_ALIVE_LINE = b"Connection: keep-alive\r\n"
 UPGRADE_LINE = b"Connection: Upgrade\r\n"
 
-_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n")
-_SECTION = re.compile(f"(?:{_FIELD.pattern})*")
-_LENGTH = re.compile(r"[0-9]{1,18}")
-_HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
+_FIELD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n")
+_SECTION = re.compile(b"(?:%b)*" % _FIELD.pattern)
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_HOP_BY_HOP = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
+_TOLD = _HOP_BY_HOP | {b"date", b"upgrade"}
+"""Those which say something to the protocol."""
 _NOT_TRAILERS = _HOP_BY_HOP | {
-    "authorization",
-    "cache-control",
-    "content-encoding",
-    "content-range",
-    "content-type",
-    "host",
-    "set-cookie",
-    "te",
-    "trailer",
-    "upgrade",
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-range",
+    b"content-type",
+    b"host",
+    b"set-cookie",
+    b"te",
+    b"trailer",
+    b"upgrade",
 }
 
 
@@ -63,7 +63,7 @@ def content_type_line(content_type: str) -> bytes:
     Raises:
         ValueError: It is not a field value.
     """
-    return field_lines([("Content-Type", content_type)])
+    return field_lines(encode_fields([("Content-Type", content_type)]))
 
 
 def length_line(length: int) -> bytes:
@@ -71,23 +71,42 @@ def length_line(length: int) -> bytes:
     return b"Content-Length: %d\r\n" % length
 
 
-def raw_field_lines(fields: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """As `field_lines`, of pairs of bytes."""
-    return field_lines([(n.decode("latin-1"), v.decode("latin-1")) for n, v in fields])
+def encode_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Fields as pairs of bytes.
+
+    Raises:
+        ValueError: There is what Latin-1 lacks.
+    """
+    return [_encode_field(name, value) for name, value in fields]
 
 
-def field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
+def _encode_field(name: str, value: str) -> tuple[bytes, bytes]:
+    try:
+        return name.encode("latin-1"), value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise _wrong(f"{name}: {value}") from None
+
+
+def field_lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Fields, each with its CRLF.
 
     Raises:
-        ValueError: A name is not a token, or a value holds a control character or what
-            Latin-1 lacks.
+        ValueError: A name is not a token, or a value holds a control character.
     """
-    text = "".join([f"{name}: {value}\r\n" for name, value in fields])
-    if not _SECTION.fullmatch(text) or text.count("\n") != len(fields):
-        wrong = next(f"{n}: {v}" for n, v in fields if not _FIELD.fullmatch(f"{n}: {v}\r\n"))
-        raise ValueError(f"not a valid header field: {wrong!r}")
-    return text.encode("latin-1")
+    return _checked([b"%b: %b\r\n" % field for field in fields])
+
+
+def _checked(lines: list[bytes]) -> bytes:
+    """Lines of fields, joined; each is one field, and has its one CRLF."""
+    section = b"".join(lines)
+    if not _SECTION.fullmatch(section) or section.count(b"\n") != len(lines):
+        wrong = next(line for line in lines if not _FIELD.fullmatch(line))
+        raise _wrong(wrong[:-2].decode("latin-1"))
+    return section
+
+
+def _wrong(field: str) -> ValueError:
+    return ValueError(f"not a valid header field: {field!r}")
 
 
 class ResponseFields(NamedTuple):
@@ -102,27 +121,38 @@ class ResponseFields(NamedTuple):
     """Whether there is a Date."""
 
 
-def response_fields(headers: CIMultiDict[str]) -> ResponseFields:
+def response_fields(fields: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
     """Take apart what the application set, and leave out what is the protocol's alone.
 
     Raises:
         ValueError: A field is not valid, or it is Transfer-Encoding.
     """
-    if "Transfer-Encoding" in headers:
-        raise ValueError("Transfer-Encoding is for the protocol to set")
-    length = headers.get("Content-Length")
-    if length is not None and not _LENGTH.fullmatch(length):
-        raise ValueError(f"not a valid Content-Length: {length!r}")
-    tokens = ",".join(headers.getall("Connection", ())).lower().split(",")
-    lines = field_lines([(n, v) for n, v in headers.items() if n.lower() not in _HOP_BY_HOP])
-    if "Upgrade" in headers:  # which goes with it wherever it goes (RFC 9110 section 7.8)
-        lines += UPGRADE_LINE
-    return ResponseFields(
-        lines,
-        None if length is None else int(length),
-        "close" in [token.strip() for token in tokens],
-        "Date" in headers,
-    )
+    lines = []
+    length = None
+    close = dated = upgrade = False
+    for field in fields:
+        name = field[0].lower()
+        if name not in _TOLD:
+            lines.append(b"%b: %b\r\n" % field)
+        elif name == b"content-length":
+            length = _parse_length(field[1]) if length is None else length
+        elif name == b"connection":
+            close = close or b"close" in [each.strip() for each in field[1].lower().split(b",")]
+        elif name == b"transfer-encoding":
+            raise ValueError("Transfer-Encoding is for the protocol to set")
+        elif name != b"keep-alive":
+            lines.append(b"%b: %b\r\n" % field)
+            dated = dated or name == b"date"
+            upgrade = upgrade or name == b"upgrade"
+    if upgrade:  # Connection goes with it wherever it goes (RFC 9110 section 7.8)
+        lines.append(UPGRADE_LINE)
+    return ResponseFields(_checked(lines), length, close, dated)
+
+
+def _parse_length(value: bytes) -> int:
+    if not _LENGTH.fullmatch(value):
+        raise ValueError(f"not a valid Content-Length: {value.decode('latin-1')!r}")
+    return int(value)
 
 
 def chunk(data: bytes) -> bytes:
@@ -130,13 +160,14 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def last_chunk(trailers: Sequence[tuple[str, str]]) -> bytes:
+def last_chunk(trailers: Iterable[tuple[str, str]]) -> bytes:
     """The end of a chunked body.
 
     Raises:
         ValueError: A field is not valid, or may not stand in trailers (RFC 9110 section 6.5.1).
     """
-    for name, _ in trailers:
+    fields = encode_fields(trailers)
+    for name, _ in fields:
         if name.lower() in _NOT_TRAILERS:
-            raise ValueError(f"not allowed among trailers: {name}")
-    return b"0\r\n" + field_lines(trailers) + b"\r\n"
+            raise ValueError(f"not allowed among trailers: {name.decode('latin-1')}")
+    return b"0\r\n%b\r\n" % field_lines(fields)

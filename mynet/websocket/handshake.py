@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from mynet.http.errors import HTTPError
 from mynet.http.exchange import RawHeaders
-from mynet.http.writing import field_lines
+from mynet.http.writing import encode_fields, field_lines
 from mynet.websocket.deflate import Extension
 
 VERSION: Final = "13"
@@ -352,7 +352,7 @@ def request_head(
         fields.append(("Sec-WebSocket-Extensions", extensions))
     if origin is not None:
         fields.append(("Origin", origin))
-    lines = field_lines([*fields, *_not_ours(headers)])
+    lines = field_lines(encode_fields([*fields, *_not_ours(headers)]))
     return b"GET %b HTTP/1.1\r\n%b\r\n" % (target, lines)
 
 

@@ -102,6 +102,22 @@ def test_no_bytes():
     assert (answer.body, answer.headers["Content-Length"]) == (b"", "0")
 
 
+def test_raw():
+    """Fields in bytes are sent as they are; those of the connection stay the protocol's."""
+    fields = [(b"A", b"\xe9"), (b"content-length", b"2"), (b"Keep-Alive", b"x"), (b"a", b"")]
+    answer = answer_of(Response.raw(b"hi", 404, fields))
+    assert (answer.status, answer.body) == (404, b"hi")
+    assert answer.headers.getall("a") == ["\xe9", ""]
+    assert sorted(answer.headers) == ["a", "a", "content-length", "date"]
+    assert answer_of(Response.raw(b"hi", 200, [(b"Connection", b"close")])).closes
+    for name, value in (
+        (b"A", b"\r\nB: c"),
+        (b"Transfer-Encoding", b""),
+        (b"Content-Length", b"3"),
+    ):
+        assert_failed(Response.raw(b"hi", 200, [(name, value)]))
+
+
 def test_content_type():
     """What the constructors promise is what is sent."""
     assert answer_of(Response.text("é")).headers["Content-Type"] == "text/plain; charset=utf-8"

@@ -361,6 +361,20 @@ def test_response():
     assert response.content_type == "text/html"
 
 
+def test_raw_response():
+    """Fields that are bytes already go out as they are, and can still be changed as any others."""
+    fields = [(b"Content-Type", b"text/x"), (b"set-cookie", b"a=\xe9"), (b"set-cookie", b"c")]
+    response = Response.raw(b"hi", 201, fields)
+    assert response.has_headers and response.raw_headers is fields
+    assert response.content_type == "text/x"
+    assert response.headers.getall("Set-Cookie") == ["a=\xe9", "c"]
+    response.headers["A"] = "b"
+    assert list(response.raw_headers) == [*fields, (b"A", b"b")]
+    assert list(Response(b"", 200, None, "text/x").raw_headers) == [(b"Content-Type", b"text/x")]
+    with pytest.raises(ValueError, match="A: \u20ac"):
+        Response(b"", headers={"A": "\u20ac"}).raw_headers  # noqa: B018
+
+
 @pytest.mark.parametrize("headers", [{"A": "1", "B": "2"}, [("A", "1"), ("A", "2")], []])
 def test_response_headers(headers):
     """Its fields may be a mapping, or pairs."""
