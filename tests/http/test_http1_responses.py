@@ -108,7 +108,7 @@ def test_raw():
     answer = answer_of(Response.raw(b"hi", 404, fields))
     assert (answer.status, answer.body) == (404, b"hi")
     assert answer.headers.getall("a") == ["\xe9", ""]
-    assert sorted(answer.headers) == ["a", "a", "content-length", "date"]
+    assert {name.lower() for name in answer.headers} == {"a", "content-length", "date"}
     assert answer_of(Response.raw(b"hi", 200, [(b"Connection", b"close")])).closes
     for name, value in (
         (b"A", b"\r\nB: c"),

@@ -365,7 +365,8 @@ def test_raw_response():
     """Fields that are bytes already go out as they are, and can still be changed as any others."""
     fields = [(b"Content-Type", b"text/x"), (b"set-cookie", b"a=\xe9"), (b"set-cookie", b"c")]
     response = Response.raw(b"hi", 201, fields)
-    assert response.has_headers and response.raw_headers is fields
+    assert response.has_headers
+    assert response.raw_headers is fields
     assert response.content_type == "text/x"
     assert response.headers.getall("Set-Cookie") == ["a=\xe9", "c"]
     response.headers["A"] = "b"
