@@ -51,6 +51,7 @@ from mynet.http.coroutines import start
 from mynet.http.errors import HTTPError
 from mynet.http.exchange import RawHeaders
 from mynet.http.factory import HTTPFactory
+from mynet.http.file import FileBody
 from mynet.http.limits import KIB, Limits
 from mynet.http.message import Handler, Request, Response, Upgrade, error_response
 from mynet.http.outgoing import frame_response
@@ -161,6 +162,9 @@ class MemoryExchange:
     def send(self, data: bytes) -> Deferred[None] | None:
         self.sent.append(bytes(data))
         return None
+
+    def send_file(self, file: FileBody) -> None:
+        """Here it is read."""
 
     def send_informational(self, status: int, headers: RawHeaders) -> None:
         self.interim.append((status, headers))

@@ -14,14 +14,15 @@ from tests.child import PACKAGE, run_python
 
 ORDER = """
     mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.sweep
-    mynet.http.exchange mynet.http.decoding mynet.http.forms mynet.http.reading mynet.http.writing
-    mynet.http.message mynet.http.outgoing mynet.http.coroutines mynet.http.sending
-    mynet.http.incoming mynet.http.shared mynet.http.connection mynet.http.http1
+    mynet.http.pace mynet.http.file mynet.http.exchange mynet.http.decoding mynet.http.forms
+    mynet.http.reading mynet.http.writing mynet.http.message mynet.http.outgoing
+    mynet.http.coroutines mynet.http.sending mynet.http.sendfile mynet.http.incoming
+    mynet.http.shared mynet.http.connection mynet.http.http1
     mynet.http.factory mynet.http
     mynet.websocket.codes mynet.websocket.masking mynet.websocket.frames
     mynet.websocket.deflate mynet.websocket.handshake mynet.websocket.messages
     mynet.websocket.message mynet.websocket.policy mynet.websocket.stats
-    mynet.websocket.outbox mynet.websocket.shared mynet.websocket.closed mynet.websocket.pace
+    mynet.websocket.outbox mynet.websocket.shared mynet.websocket.closed
     mynet.websocket.interfaces mynet.websocket.connection mynet.websocket.opening
     mynet.websocket.inbox mynet.websocket.socket mynet.websocket.endpoint
     mynet.websocket.url mynet.websocket.answer mynet.websocket.client

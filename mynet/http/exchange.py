@@ -7,13 +7,14 @@ allocates none), an HTTP/2 stream will be another, `mynet.testing` has a third.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
 from mynet.http.body import BodySource
+from mynet.http.file import FileBody
 from mynet.http.sweep import Deadlines, Sweep
 from mynet.http.tls import TLS
 
@@ -52,6 +53,14 @@ class Exchange(BodySource, Protocol):
         Returns:
             None if more may be sent at once; else a Deferred that fires when the
             client has taken enough of it. It fails when the client goes.
+        """
+
+    def send_file(self, file: FileBody) -> Awaitable[None] | None:
+        """Send the whole body from a file, if there is a better way than to read it.
+
+        Returns:
+            None if there is none; else what is done when the client has taken enough of it, or
+            the file has ended. Cancelled with the client.
         """
 
     def disconnected(self) -> Deferred[None]:

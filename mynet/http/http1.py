@@ -13,6 +13,7 @@ replace it. Time is looked at once a second, by the factory's sweep, which calls
 from __future__ import annotations
 
 from asyncio import CancelledError as AsyncioCancelledError
+from collections.abc import Awaitable
 from math import inf
 from types import CoroutineType
 from typing import Any
@@ -23,6 +24,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IProtocol,
     IPushProducer,
+    IReactorFDSet,
 )
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -34,11 +36,13 @@ from mynet.http.connection import Connection, State
 from mynet.http.coroutines import start, wait_for
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.exchange import RawHeaders
+from mynet.http.file import FileBody
 from mynet.http.incoming import IncomingBody
 from mynet.http.limits import KIB
 from mynet.http.message import Request, Response, Upgrade, error_response
 from mynet.http.outgoing import BODILESS, PIECE, Outgoing, frame_response
 from mynet.http.reading import END, Head, bad
+from mynet.http.sendfile import can_send_files, send_file
 from mynet.http.sending import discard, send_body
 from mynet.http.shared import Shared
 from mynet.http.writing import (
@@ -437,6 +441,24 @@ class HTTP1Connection(Connection):
         self._write_piece(chunk(data) if self._chunked else data)
         return self._wait_until_drained()
 
+    def send_file(self, file: FileBody) -> Awaitable[None] | None:
+        reactor = self.factory.clock
+        if self._chunked or self._tls or not can_send_files(self.transport):
+            return None
+        if not IReactorFDSet.providedBy(reactor):
+            return None
+        self._uncork()
+        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
+        return send_file(self.transport, reactor, file, self._took)
+
+    def _took(self, size: int) -> None:
+        """The client has taken so much of a file."""
+        self._sent += size
+        self.factory.stats.bytes_sent += size
+        if self._owed is not None:
+            self._owed -= size
+        self._write_deadline = self.factory.now + self.factory.limits.send_timeout
+
     def _send_response(self, response: Response, request: Request) -> None:
         """Send the head, and with it the body if that is at hand and not too large.
 
@@ -501,7 +523,10 @@ class HTTP1Connection(Connection):
         head, body, self._chunked, self._owed, self._keep_alive = outgoing
         if body is None:
             self._sent = 0
-            self._write_piece(head)
+            if isinstance(response.body, FileBody):
+                self._write(head)
+            else:
+                self._write_piece(head)
             self._stream(response, request)
             return
         self._sent = len(body)
@@ -550,6 +575,8 @@ class HTTP1Connection(Connection):
             return
         self._chunked = False
         self._owed = None
+        if not self._write_paused:
+            self._write_deadline = inf
         self._finish(request)
 
     def _discard(self, response: Response) -> None:

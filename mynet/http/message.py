@@ -34,6 +34,7 @@ from mynet.http.body import READ_LIMIT, RequestBody
 from mynet.http.decoding import decode_path, parse_cookies, parse_urlencoded
 from mynet.http.errors import REASONS, ClientGone, HTTPError
 from mynet.http.exchange import Exchange, RawHeaders
+from mynet.http.file import FileBody
 from mynet.http.forms import Form, FormLimits, read_form
 from mynet.http.reading import parse_fields
 from mynet.http.tls import TLS
@@ -465,15 +466,13 @@ class Response:
 
     @classmethod
     def file(cls, path: str | os.PathLike[str], content_type: str | None = None) -> Response:
-        """A regular file of a known length; its reads are blocking, 64 KiB at a time.
+        """A regular file, as long as it is now. See `mynet.http.file`.
 
         Raises:
             OSError: It cannot be opened.
         """
         file = open(path, "rb")  # noqa: SIM115  (closed by whoever sends it)
-        response = cls(file, 200, None, content_type or "application/octet-stream")
-        response.headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
-        return response
+        return cls(FileBody(file), 200, None, content_type or "application/octet-stream")
 
     def set_cookie(
         self,

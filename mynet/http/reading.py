@@ -257,7 +257,7 @@ def frame(version: str, found: tuple[tuple[bytes, bytes], ...]) -> Framing | Non
     fields: dict[bytes, list[bytes]] = {}
     for name, value in found[:-1]:
         fields.setdefault(name.lower(), []).append(value.rstrip(b" \t"))
-    connection = _tokens(fields.get(b"connection", ()))
+    connection = list_tokens(fields.get(b"connection", ()))
     upgrade = b", ".join(fields.get(b"upgrade", ())) if b"upgrade" in connection else b""
     keep_alive = b"close" not in connection and (version == "1.1" or b"keep-alive" in connection)
     return Framing(
@@ -269,7 +269,8 @@ def frame(version: str, found: tuple[tuple[bytes, bytes], ...]) -> Framing | Non
     )
 
 
-def _tokens(values: Iterable[bytes]) -> list[bytes]:
+def list_tokens(values: Iterable[bytes]) -> list[bytes]:
+    """The elements of a list that may go over several fields, in lower case."""
     return [token.strip(b" \t") for value in values for token in value.lower().split(b",")]
 
 
@@ -308,7 +309,7 @@ def _body_length(version: str, fields: Mapping[bytes, Sequence[bytes]]) -> int:
         raise bad("There are both Content-Length and Transfer-Encoding.")
     if version == "1.0":
         raise bad("HTTP/1.0 has no Transfer-Encoding.")
-    tokens = _tokens(codings)
+    tokens = list_tokens(codings)
     if tokens == [b"chunked"]:
         return CHUNKED
     if b"" in tokens or tokens.count(b"chunked") > 1 or b"chunked" in tokens[:-1]:
@@ -317,7 +318,7 @@ def _body_length(version: str, fields: Mapping[bytes, Sequence[bytes]]) -> int:
 
 
 def _expects_continue(values: Sequence[bytes]) -> bool:
-    expectations = _tokens(values)
+    expectations = list_tokens(values)
     if any(each != b"100-continue" for each in expectations):
         raise HTTPError(417, "The only expectation known is 100-continue.", close=True)
     return bool(expectations)

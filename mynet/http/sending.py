@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError as AsyncioCancelledError
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator
 from contextvars import Context
 from sys import maxsize
 from typing import Any, BinaryIO, Protocol, cast
@@ -15,6 +15,7 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from mynet.http.coroutines import start
+from mynet.http.file import FileBody
 from mynet.http.limits import KIB
 from mynet.http.message import Body, Response
 from mynet.http.outgoing import PIECE
@@ -30,6 +31,9 @@ class Sink(Protocol):
 
     def send(self, data: bytes) -> Deferred[None] | None:
         """As `Exchange.send`."""
+
+    def send_file(self, file: FileBody) -> Awaitable[None] | None:
+        """As `Exchange.send_file`."""
 
 
 async def send_body(sink: Sink, body: Body, length: int | None = None) -> None:
@@ -72,6 +76,8 @@ async def _close_body_of(response: Response) -> None:
 async def _send_any(sink: Sink, body: Body, length: int | None) -> None:
     if isinstance(body, bytes):
         await _send_pieces(sink, _slices(body))
+    elif isinstance(body, FileBody) and (sent := sink.send_file(body)) is not None:
+        await sent
     elif isinstance(body, AsyncIterable):
         async for piece in body:
             await _send_piece(sink, piece)

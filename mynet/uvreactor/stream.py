@@ -124,6 +124,8 @@ class Stream:
         "write",
     )
 
+    can_send_files = True
+    """For whoever would use sendfile: that it is nothing but its socket, unless it has TLS."""
     TLS = False
     """Whether startTLS has been called."""
     _is_client = False

@@ -56,7 +56,7 @@ from mynet.websocket.interfaces import WebSocketProtocol
 from mynet.websocket.message import Message, as_bytes
 from mynet.websocket.messages import MessageReader
 from mynet.websocket.outbox import Outbox
-from mynet.websocket.pace import bytes_waiting
+from mynet.http.pace import bytes_waiting
 from mynet.websocket.shared import Shared
 
 LARGE = 16 * 1024

@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
 from mynet.testing import MemoryTransport
-from mynet.websocket.pace import bytes_waiting
+from mynet.http.pace import bytes_waiting
 
 
 class Descriptor(FileDescriptor):
