@@ -79,7 +79,7 @@ def test_file(tmp_path):
         wire.read(50 * KIB)
     answer = reply(wire)
     assert (len(answer.body), answer.headers["Content-Length"]) == (500 * KIB, "512000")
-    assert opened[0].body.closed  # type: ignore[union-attr]
+    assert opened[0].body.file.closed  # type: ignore[union-attr]
 
 
 def test_file_that_changes(tmp_path, logged):

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from mynet.http.body import RequestBody
 from mynet.http.errors import HTTPError
 from mynet.http.exchange import RawHeaders
+from mynet.http.file import FileBody
 from mynet.http.message import Request, Response, Upgrade, error_response
 from mynet.http.reading import split_target
 from mynet.http.tls import TLS
@@ -431,9 +432,10 @@ def test_file(tmp_path):
     path = tmp_path / "a.html"
     path.write_bytes(b"hello")
     response = Response.file(path)
-    assert response.headers["Content-Length"] == "5"
+    assert isinstance(response.body, FileBody)
+    assert response.body.length == 5
     assert response.content_type == "application/octet-stream"
-    response.body.close()  # type: ignore[union-attr]
+    response.body.close()
     response = Response.file(str(path), "text/html")
     assert response.content_type == "text/html"
     response.body.close()  # type: ignore[union-attr]

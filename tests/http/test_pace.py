@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
-from mynet.testing import MemoryTransport
 from mynet.http.pace import bytes_waiting
+from mynet.testing import MemoryTransport
 
 
 class Descriptor(FileDescriptor):
