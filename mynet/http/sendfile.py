@@ -118,7 +118,8 @@ class _Room:
                 waiting.callback(None)
 
     def connectionLost(self, reason: Failure) -> None:
-        """So the transport is told, too; then nobody waits for this any more."""
+        """The transport may have been told no more than that the client sends nothing."""
+        self._transport.abortConnection()
 
     def fileno(self) -> int:
         return self._descriptor

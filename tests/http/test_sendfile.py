@@ -195,6 +195,7 @@ def test_room(connection):
     assert room.fileno() != connection.fileno()
     assert room.logPrefix() == "sendfile"
     room.connectionLost(Failure(Exception()))
+    assert connection.aborted
     room.close()
 
 
