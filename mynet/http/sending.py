@@ -84,7 +84,7 @@ async def _send_any(sink: Sink, body: Body, length: int | None) -> None:
     elif IBodyProducer.providedBy(body):
         await _send_produced(sink, body)
     elif hasattr(body, "read"):
-        await _send_pieces(sink, _read(cast(BinaryIO, body), length))
+        await _send_pieces(sink, read_pieces(cast(BinaryIO, body), length))
     else:
         await _send_pieces(sink, body)
 
@@ -113,7 +113,8 @@ def _slices(body: bytes) -> Iterator[bytes]:
     return (body[start : start + PIECE] for start in range(0, len(body), PIECE))
 
 
-def _read(file: BinaryIO, length: int | None) -> Iterator[bytes]:
+def read_pieces(file: BinaryIO, length: int | None) -> Iterator[bytes]:
+    """The pieces of a file, from where it is; of no more than `length` bytes, if that is given."""
     left = maxsize if length is None else length
     while left and (piece := file.read(min(left, FILE_PIECE))):
         left -= len(piece)
