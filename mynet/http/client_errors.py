@@ -15,19 +15,19 @@ class ClientError(Exception):
     """Whether the server may have seen the request. Where it has not, any may be sent again."""
 
 
-class CannotConnect(ClientError):
+class CannotConnect(ClientError):  # noqa: N818  (what happened)
     """There is no connection; its `__cause__` tells more."""
 
     sent = False
 
 
-class PoolFull(ClientError):
+class PoolFull(ClientError):  # noqa: N818  (what happened)
     """All connections are in use, and too many requests wait already; or the pool is closed."""
 
     sent = False
 
 
-class UpstreamTimeout(ClientError):
+class UpstreamTimeout(ClientError):  # noqa: N818  (what happened)
     """Something took too long."""
 
     def __init__(self, kind: str, seconds: float) -> None:
@@ -43,7 +43,7 @@ class UpstreamTimeout(ClientError):
         self.sent = kind not in ("queue", "connect")
 
 
-class NotAnswered(ClientError):
+class NotAnswered(ClientError):  # noqa: N818  (what happened)
     """The connection ended before any byte of a response came.
 
     The server may have acted upon the request. It has probably not where the connection had
@@ -57,11 +57,11 @@ class NotAnswered(ClientError):
         self.reused = reused
 
 
-class BadResponse(ClientError):
+class BadResponse(ClientError):  # noqa: N818  (what happened)
     """What came is no response in HTTP/1.1 or 1.0, or breaks a limit."""
 
 
-class ResponseCut(ClientError):
+class ResponseCut(ClientError):  # noqa: N818  (what happened)
     """The connection ended in the middle of a response."""
 
 

@@ -151,9 +151,7 @@ def _blame(data: bytes) -> BadResponse:
 
 
 @lru_cache(_CACHED_HEADS)
-def frame_response_head(
-    version: str, found: tuple[tuple[bytes, bytes], ...]
-) -> tuple[int, bool]:
+def frame_response_head(version: str, found: tuple[tuple[bytes, bytes], ...]) -> tuple[int, bool]:
     """Judge the fields that frame a response: the length of its body, and whether to keep on.
 
     Most heads agree in them, so the outcome is remembered.
@@ -195,7 +193,7 @@ def _body_length(version: str, fields: Mapping[bytes, Sequence[bytes]]) -> int:
 class BodyReader:
     """Finds the end of one response's body."""
 
-    __slots__ = ("_decoder", "_length", "_left", "ended")
+    __slots__ = ("_decoder", "_left", "_length", "ended")
 
     def __init__(self, length: int, limits: Limits) -> None:
         """For a body of that length, which is CHUNKED or UNTIL_CLOSE, or more than 0."""

@@ -168,6 +168,11 @@ def last_chunk(trailers: Iterable[tuple[str, str]]) -> bytes:
     """
     fields = encode_fields(trailers)
     for name, _ in fields:
-        if name.lower() in _NOT_TRAILERS:
+        if not may_trail(name):
             raise ValueError(f"not allowed among trailers: {name.decode('latin-1')}")
     return b"0\r\n%b\r\n" % field_lines(fields)
+
+
+def may_trail(name: bytes) -> bool:
+    """Whether a field may stand in trailers (RFC 9110 section 6.5.1)."""
+    return name.lower() not in _NOT_TRAILERS

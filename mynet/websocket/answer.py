@@ -7,7 +7,6 @@ for a body is collected for whoever wants to know why, as llhttp decodes it.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 import httptools
@@ -17,6 +16,7 @@ from mynet.http.errors import REASONS
 from mynet.http.exchange import RawHeaders
 from mynet.http.limits import KIB
 from mynet.http.reading import END, parse_fields
+from mynet.http.response_reading import BEGINNING, LINE_FEED, RESPONSE_HEAD
 from mynet.websocket.handshake import HandshakeError
 
 MAX_HEAD = 16 * KIB
@@ -24,14 +24,6 @@ MAX_HEAD = 16 * KIB
 
 MAX_BODY = 64 * KIB
 """How much is kept of the body of a refusal."""
-
-_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"  # possessive: no input makes it go back
-_LINE = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + _VALUE + rb"\r\n"
-_HEAD = re.compile(
-    rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: " + _VALUE + rb")?\r\n((?:" + _LINE + rb")*+)\r\n"
-)
-_BEGINNING = b"HTTP/1."
-_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
 class HandshakeRefused(HandshakeError):  # noqa: N818  (what it is, in the words of the RFC)
@@ -108,8 +100,8 @@ class AnswerReader:
         size = len(data) if end < 0 else end + len(END)
         if size > self._room:
             raise HandshakeError(f"The head of the server's answer is over {MAX_HEAD} bytes.")
-        is_http = data[: len(_BEGINNING)] == _BEGINNING[: len(data)]
-        if not is_http or _LINE_FEED.search(data, self._searched, size):
+        is_http = data[: len(BEGINNING)] == BEGINNING[: len(data)]
+        if not is_http or LINE_FEED.search(data, self._searched, size):
             raise HandshakeError("The server's answer is not HTTP/1.1.")
         if end < 0:
             self._searched = size
@@ -122,7 +114,7 @@ class AnswerReader:
 
     def _judge(self, head: bytes) -> Answer | None:
         """Tell a 101 from interim answers, which are passed over, and from refusals."""
-        match = _HEAD.fullmatch(head)
+        match = RESPONSE_HEAD.fullmatch(head)
         if match is None:
             raise HandshakeError("The head of the server's answer is malformed.")
         status, fields = int(match[2]), parse_fields(match[3])
