@@ -297,6 +297,11 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         self.raw_path = self.raw_path[length:]
         self._path = None
 
+    def replace_headers(self, fields: RawHeaders) -> None:
+        """For middleware that changes the request: these are its fields, names in lower case."""
+        self._raw_headers = fields
+        self._headers = self._cookies = None
+
     def on_finish(self, call: Callable[[], object]) -> None:
         """Call this, last first, when the exchange is over, however it ended.
 

@@ -98,6 +98,15 @@ def test_mount():
 # Its fields
 
 
+def test_replaced_headers():
+    """Middleware that changes a request changes all views of its fields."""
+    request = request_of(b"/", [(b"cookie", b"a=1"), (b"content-encoding", b"gzip")])
+    assert (request.cookies["a"], request.headers["Content-Encoding"]) == ("1", "gzip")
+    request.replace_headers([(b"cookie", b"a=2")])
+    assert (dict(request.headers), request.cookies["a"]) == ({"cookie": "a=2"}, "2")
+    assert request.raw_headers == request.peek_raw_headers() == [(b"cookie", b"a=2")]
+
+
 @pytest.mark.parametrize(
     "given",
     [
