@@ -4,6 +4,8 @@ Other Twisted projects find its protocols in `mynet.http` and `mynet.websocket`,
 in `mynet.testing`; operators run `twistd mynet`.
 """
 
+from typing import TYPE_CHECKING
+
 from mynet.app import App
 from mynet.http import (
     ClientGone,
@@ -15,7 +17,10 @@ from mynet.http import (
     Response,
     Upgrade,
 )
-from mynet.websocket import WebSocket, WebSocketClosed, WebSocketError
+from mynet.late import import_late
+
+if TYPE_CHECKING:
+    from mynet.websocket import WebSocket, WebSocketClosed, WebSocketError
 
 __version__ = "0.1.0"
 
@@ -33,3 +38,7 @@ __all__ = [
     "WebSocketClosed",
     "WebSocketError",
 ]
+
+__getattr__ = import_late(
+    __name__, dict.fromkeys(["WebSocket", "WebSocketClosed", "WebSocketError"], "mynet.websocket")
+)

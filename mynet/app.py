@@ -13,7 +13,7 @@ with 500 by what called it. With `debug` the App does that itself, and tells mor
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -30,8 +30,9 @@ from mynet.responding import (
     takes_parameters,
 )
 from mynet.routing import ANY, NoRoute, Route, Router, parameter_names
-from mynet.websocket.endpoint import WebSocketEndpoint
-from mynet.websocket.policy import Policy, PolicyFields
+
+if TYPE_CHECKING:
+    from mynet.websocket.policy import Policy, PolicyFields
 
 __all__ = ["App"]
 
@@ -171,6 +172,8 @@ class App:
             TypeError: As `add_route`; or this is no coroutine function, or a policy has no such
                 field.
         """
+        from mynet.websocket.endpoint import WebSocketEndpoint  # which takes long to import
+
         _check_pattern(pattern)
 
         def add(function: Function) -> Function:

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import ITransport
 from tests.child import PACKAGE, run_python
 
 ORDER = """
-    mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.sweep
+    mynet.late mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.sweep
     mynet.http.pace mynet.http.file mynet.http.exchange mynet.http.decoding mynet.http.forms
     mynet.http.reading mynet.http.writing mynet.http.message mynet.http.outgoing
     mynet.http.coroutines mynet.http.sending mynet.http.sendfile mynet.http.incoming

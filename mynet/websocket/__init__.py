@@ -5,8 +5,10 @@ can be, or by a `WebSocketFactory`; coroutines are served by `App.websocket`. `c
 client's side.
 """
 
+from typing import TYPE_CHECKING
+
+from mynet.late import import_late
 from mynet.websocket.answer import HandshakeRefused
-from mynet.websocket.client import Accepted, ClientWebSocket, connect, connect_protocol
 from mynet.websocket.closed import WebSocketClosed, WebSocketDone, WebSocketLost
 from mynet.websocket.codes import WebSocketError
 from mynet.websocket.connection import WebSocketConnection
@@ -19,6 +21,9 @@ from mynet.websocket.message import Message
 from mynet.websocket.opening import Opening, WebSocketHandler
 from mynet.websocket.policy import Policy, SlowConsumer
 from mynet.websocket.stats import Stats
+
+if TYPE_CHECKING:
+    from mynet.websocket.client import Accepted, ClientWebSocket, connect, connect_protocol
 
 __all__ = [
     "Accepted",
@@ -45,3 +50,10 @@ __all__ = [
     "connect",
     "connect_protocol",
 ]
+
+__getattr__ = import_late(
+    __name__,
+    dict.fromkeys(
+        ["Accepted", "ClientWebSocket", "connect", "connect_protocol"], "mynet.websocket.client"
+    ),
+)
