@@ -1,0 +1,126 @@
+"""What is sent to a client of an upstream's response: its fields, its body, its trailers."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
+from zope.interface import implementer
+
+from mynet.handlers.proxy.fields import (
+    CACHED,
+    CACHED_SIZE,
+    HOP_BY_HOP,
+    appended,
+    end_to_end,
+    via_element,
+)
+from mynet.http import Response
+from mynet.http.client_response import ClientResponse, ResponseBody
+from mynet.http.exchange import RawHeaders
+from mynet.http.writing import may_trail
+
+_FRAMED = HOP_BY_HOP | {b"content-length"}
+"""What stays behind where the response is framed by its own body."""
+
+
+class ResponseFields:
+    """Makes the fields, and remembers them."""
+
+    def __init__(self, via: str | None = None) -> None:
+        """See `ReverseProxy`."""
+        self._via = via_element(via)
+        self._cache: dict[bytes, RawHeaders] = {}
+
+    def of(self, response: ClientResponse) -> RawHeaders:
+        """Those of a response that is framed by its own body."""
+        section = response.head.section
+        found = self._cache.get(section)
+        if found is None:
+            found = self.make(response.raw_headers, _FRAMED)
+            if len(section) <= CACHED_SIZE:
+                if len(self._cache) >= CACHED:
+                    self._cache.clear()
+                self._cache[section] = found
+        return found
+
+    def of_bodiless(self, response: ClientResponse) -> RawHeaders:
+        """Those of an answer to HEAD, or a 304: with the Content-Length of what it is about."""
+        return self.make(response.raw_headers, HOP_BY_HOP)
+
+    def make(self, fields: RawHeaders, dropped: frozenset[bytes] = _FRAMED) -> RawHeaders:
+        """Those of anything."""
+        kept = end_to_end(fields, dropped)
+        return kept if self._via is None else appended(kept, b"via", self._via)
+
+
+def bodiless(answer: ClientResponse, fields: ResponseFields) -> Response:
+    """The answer to HEAD, or a 304. It has no length but what it declares."""
+    return Response.raw((), answer.status, fields.of_bodiless(answer))
+
+
+def with_body(answer: ClientResponse, fields: ResponseFields) -> Response:
+    """Any other: framed anew by its body, which goes on as it comes."""
+    body = answer.body
+    response = Response.raw(body, answer.status, fields.of(answer))
+    if not isinstance(body, bytes) and answer.length is None:
+        response.body = _TrailedBody(answer, body, response)
+    elif answer.trailers:
+        _add_trailers(response, answer)
+    return response
+
+
+def move(response: Response, upstream: bytes, here: str) -> None:
+    """Have Location say of this server what it says of the upstream.
+
+    Args:
+        response: With any Location, or none.
+        upstream: The URL that the upstream's paths are behind, without a slash at its end.
+        here: The path that they are behind here.
+    """
+    if any(name == b"location" for name, _ in response.raw_headers):
+        location = response.headers["location"]
+        origin = upstream.decode("ascii")
+        if location.startswith(f"{origin}/"):
+            response.headers["location"] = here + location[len(origin) :]
+
+
+def _add_trailers(response: Response, answer: ClientResponse) -> None:
+    """What the upstream sent behind the body, as far as that may stand there."""
+    for name, value in answer.trailers:
+        if may_trail(name):
+            response.trailers.add(name.decode("latin-1"), value.decode("latin-1"))
+
+
+@implementer(IBodyProducer)
+class _TrailedBody:
+    """A body of no known length, which tells its response the trailers when it has ended."""
+
+    length = UNKNOWN_LENGTH
+
+    def __init__(self, answer: ClientResponse, body: ResponseBody, response: Response) -> None:
+        self._answer = answer
+        self._body = body
+        self._response = response
+        response.trailers.clear()  # that they have been asked for has a place kept for them
+
+    def close(self) -> None:
+        """It is not wanted any more."""
+        self._body.close()
+
+    # IBodyProducer
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        return self._body.startProducing(consumer).addCallback(self._ended)
+
+    def _ended(self, _: None) -> None:
+        _add_trailers(self._response, self._answer)
+
+    def pauseProducing(self) -> None:
+        self._body.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self._body.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self._body.stopProducing()
