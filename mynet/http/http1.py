@@ -46,6 +46,7 @@ from mynet.http.sendfile import can_send_files, send_file
 from mynet.http.sending import discard, send_body
 from mynet.http.shared import Shared
 from mynet.http.writing import (
+    CLOSE_LINE,
     chunk,
     field_lines,
     last_chunk,
@@ -475,15 +476,17 @@ class HTTP1Connection(Connection):
         self._send_framed(framed, response, request)
 
     def _send_plain(self, response: Response, request: Request) -> bool:
-        """Send a response as most are: bytes and a Content-Type, in one piece.
+        """Send a response as most are: bytes, in one piece, to a request that has been read whole.
 
         Any other is left to `_send_response`: it returns False. It does in one go what `_write`
         and `_finish` do in theirs, and asks for no more than it needs.
+
+        Raises:
+            ValueError, TypeError: As `_send_response`.
         """
         body = response.body
         if (
-            response.has_headers
-            or response._trailers is not None
+            response._trailers is not None
             or not isinstance(body, bytes)
             or len(body) > PIECE
             or self._incoming is not None
@@ -492,32 +495,59 @@ class HTTP1Connection(Connection):
         ):
             return False
         factory = self.factory
-        status = response.status
-        keep_alive = self._keep_alive and not factory.draining
-        template = factory.templates.get((status, response._content_type, keep_alive))
-        if template is None:
-            if status < 200 or status in BODILESS:
-                return False
-            template = factory.plain_template(status, response._content_type, keep_alive)
-        data = template % (len(body), body)
+        if factory.draining:
+            self._keep_alive = False
+        frame = self._frame_fields if response.has_headers else self._frame_plain
+        data = frame(response, body)
+        if data is None:
+            return False
         self._request = None
         if self._corked is None and self._send_now is None:
             factory.stats.bytes_sent += len(data)
             self.transport.write(data)
         else:
             self._write(data)
-        factory.responded(request, self.client, status, len(body))
+        factory.responded(request, self.client, response.status, len(body))
         if request.body is not None:
             request.body.detach()
         request.finish()
         self._gone = None
-        if not keep_alive:
+        if not self._keep_alive:
             self._end()
             return True
         self._read_deadline = factory.sweep.next + factory.limits.idle_timeout
         if self._buffer or self._reading_paused or self._half_closed:
             self._advance()
         return True
+
+    def _frame_plain(self, response: Response, body: bytes) -> bytes | None:
+        """A whole response that has no more than a Content-Type; None if it is out of order."""
+        factory = self.factory
+        status = response.status
+        template = factory.templates.get((status, response._content_type, self._keep_alive))
+        if template is None:
+            if status < 200 or status in BODILESS:
+                return None
+            template = factory.plain_template(status, response._content_type, self._keep_alive)
+        return template % (len(body), body)
+
+    def _frame_fields(self, response: Response, body: bytes) -> bytes | None:
+        """A whole response; None if it is out of order."""
+        status = response.status
+        if status < 200 or status in BODILESS:
+            return None
+        lines, length, close, dated = response_fields(response.raw_headers)
+        if dated or (length is not None and length != len(body)):
+            return None
+        if close:
+            self._keep_alive = False
+        return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
+            self.factory.status_and_date(status),
+            lines,
+            b"" if self._keep_alive else CLOSE_LINE,
+            len(body),
+            body,
+        )
 
     def _send_framed(self, outgoing: Outgoing, response: Response, request: Request) -> None:
         head, body, self._chunked, self._owed, self._keep_alive = outgoing

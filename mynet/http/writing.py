@@ -21,6 +21,10 @@ UPGRADE_LINE = b"Connection: Upgrade\r\n"
 
 _FIELD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n")
 _SECTION = re.compile(b"(?:%b)*" % _FIELD.pattern)
+KNOWN_LINES = 1024
+KNOWN_SIZE = 256
+"""How many fields, up to how many bytes each, are known to be valid."""
+
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _HOP_BY_HOP = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
 _TOLD = _HOP_BY_HOP | {b"date", b"upgrade"}
@@ -131,22 +135,40 @@ def response_fields(fields: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
     length = None
     close = dated = upgrade = False
     for field in fields:
-        name = field[0].lower()
-        if name not in _TOLD:
-            lines.append(b"%b: %b\r\n" % field)
-        elif name == b"content-length":
-            length = _parse_length(field[1]) if length is None else length
-        elif name == b"connection":
-            close = close or b"close" in [each.strip() for each in field[1].lower().split(b",")]
-        elif name == b"transfer-encoding":
-            raise ValueError("Transfer-Encoding is for the protocol to set")
-        elif name != b"keep-alive":
-            lines.append(b"%b: %b\r\n" % field)
+        line = _known_lines.get(field)
+        if line is None:
+            name = field[0].lower()
+            if name == b"content-length":
+                length = _parse_length(field[1]) if length is None else length
+                continue
+            if name == b"connection":
+                close = close or b"close" in [each.strip() for each in field[1].lower().split(b",")]
+                continue
+            if name == b"keep-alive":
+                continue
+            if name == b"transfer-encoding":
+                raise ValueError("Transfer-Encoding is for the protocol to set")
             dated = dated or name == b"date"
             upgrade = upgrade or name == b"upgrade"
+            line = _field_line(field, name)
+        lines.append(line)
     if upgrade:  # Connection goes with it wherever it goes (RFC 9110 section 7.8)
         lines.append(UPGRADE_LINE)
-    return ResponseFields(_checked(lines), length, close, dated)
+    return ResponseFields(b"".join(lines), length, close, dated)
+
+
+_known_lines: dict[tuple[bytes, bytes], bytes] = {}
+"""Applications send the same fields with most of their responses."""
+
+
+def _field_line(field: tuple[bytes, bytes], name: bytes) -> bytes:
+    """A field's line; kept, if it says nothing to the protocol."""
+    line = _checked([b"%b: %b\r\n" % field])
+    if name not in _TOLD and len(line) <= KNOWN_SIZE:
+        if len(_known_lines) >= KNOWN_LINES:
+            _known_lines.clear()
+        _known_lines[field] = line
+    return line
 
 
 def _parse_length(value: bytes) -> int:
