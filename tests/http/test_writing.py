@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mynet.http import writing
 from mynet.http.writing import (
     chunk,
     content_type_line,
@@ -116,6 +117,32 @@ def test_application_upgrades():
     """An Upgrade field goes with its connection option, and only with it."""
     lines = response_fields([(b"Upgrade", b"a")]).lines
     assert lines == b"Upgrade: a\r\nConnection: Upgrade\r\n"
+
+
+def test_application_fields_again():
+    """Fields that repeat say what they said at first; how many are remembered is bounded."""
+    for _ in range(2):
+        assert response_fields([(b"Date", b"x"), (b"A", b"b")]) == (
+            b"Date: x\r\nA: b\r\n",
+            None,
+            False,
+            True,
+        )
+        assert response_fields([(b"Upgrade", b"a")]).lines.endswith(b"Connection: Upgrade\r\n")
+        assert response_fields([(b"Connection", b"close"), (b"content-length", b"7")]) == (
+            b"",
+            7,
+            True,
+            False,
+        )
+        with pytest.raises(ValueError, match="not a valid"):
+            response_fields([(b"A", b"\n")])
+    long = (b"Long", b"x" * writing.KNOWN_SIZE)
+    assert response_fields([long] * 2).lines == b"Long: %b\r\n" % long[1] * 2
+    assert long not in writing._known_lines
+    for number in range(2 * writing.KNOWN_LINES):
+        response_fields([(b"N", b"%d" % number)])
+    assert len(writing._known_lines) <= writing.KNOWN_LINES
 
 
 @pytest.mark.parametrize(
