@@ -157,6 +157,8 @@ class MemoryExchange:
         """Whether the request's body has been asked for."""
         self.paused = False
         """Whether the request's body is to wait."""
+        self.aborted = False
+        """Whether the handler has cut the exchange off; whoever drives it acts upon that."""
         self._gone: list[Deferred[None]] = []
 
     def send(self, data: bytes) -> Deferred[None] | None:
@@ -173,6 +175,10 @@ class MemoryExchange:
         gone: Deferred[None] = Deferred()
         self._gone.append(gone)
         return gone
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.disconnect()
 
     def disconnect(self) -> None:
         """The client goes."""

@@ -289,6 +289,15 @@ def test_exchange():
     assert gone.called
 
 
+def test_exchange_is_cut():
+    """A handler that cuts its client off is seen to have done so, and its client is gone."""
+    exchange = MemoryExchange()
+    gone = make_request(exchange=exchange).disconnected()
+    exchange.abort()
+    assert exchange.aborted
+    assert gone.called
+
+
 # MemoryTransport
 
 

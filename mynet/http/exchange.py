@@ -65,3 +65,6 @@ class Exchange(BodySource, Protocol):
 
     def disconnected(self) -> Deferred[None]:
         """A new Deferred that fires when the client goes before its response is sent."""
+
+    def abort(self) -> None:
+        """Cut it off: nothing more is sent, and what has been does not look complete."""

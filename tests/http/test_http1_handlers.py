@@ -288,6 +288,23 @@ def test_body_that_fails(error, stream, length, data, logged):
     logged.take(type(error()))
 
 
+@pytest.mark.parametrize("data", [GET, post(b"Content-Length: 5")])
+def test_handler_that_cuts_off(data):
+    """A handler may cut its client off instead of an answer, wherever in the exchange it is."""
+    cancelled: list[Deferred[Response]] = []
+
+    def handler(request: Request) -> Deferred[Response]:
+        request.exchange.abort()
+        return Deferred(cancelled.append)
+
+    wire = Wire(handler)
+    wire.send(data)
+    wire.advance(1)
+    assert wire.received == b""
+    assert wire.transport.aborted
+    assert len(cancelled) == 1
+
+
 @pytest.mark.parametrize("pieces", [[], [b"hell"], [b"hello", b"!"], [b"hello!"]])
 def test_body_that_breaks_its_promise(pieces, logged):
     """A body that is not as long as was said is broken off, and never too long."""
