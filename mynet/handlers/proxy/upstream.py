@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -29,7 +28,10 @@ from mynet.handlers.proxy.tls import client_options
 
 _PORTS = {"http": 80, "https": 443}
 _UNIX = re.compile(r"unix:(/[^:]+|[^/:][^:]*)(?::(/.*))?")
-_PREFIX = re.compile(r"(?:/[!$-;=@-Z_a-z~]+)*/?")
+_URL = re.compile(
+    r"(https?)://(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::([0-9]{1,5}))?(/.*)?", re.IGNORECASE
+)
+_PREFIX = re.compile(r"(?:/[!$-.0-;=@-Z_a-z~]+)*/?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +115,9 @@ class Upstream:
 
 def _tcp(reactor: Any, host: str, port: int) -> Any:
     """An endpoint; addresses are not looked up."""
-    try:
-        version = ip_address(host).version
-    except ValueError:
+    if not _is_address(host):
         return HostnameEndpoint(reactor, host, port)
-    return (TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint)(reactor, host, port)
+    return (TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint)(reactor, host, port)
 
 
 def _authority(place: _Place) -> bytes:
@@ -131,23 +131,24 @@ def _parse(url: str) -> _Place:
     if match:
         prefix = _prefix(url, match[2] or "")
         return _Place(scheme="unix", host="localhost", port=0, prefix=prefix, path=match[1])
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"not the URL of an upstream: {url!r}: {error}") from None
-    if not _is_plain(parts):
+    match = _URL.fullmatch(url)
+    if not match:
         raise ValueError(f"not the URL of an upstream: {url!r}; http://127.0.0.1:9000 is one")
-    assert parts.hostname is not None
-    prefix = _prefix(url, parts.path)
-    host = parts.hostname
-    return _Place(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], prefix=prefix)
+    scheme, address, name, number, path = match.groups()
+    scheme = scheme.lower()
+    port = _PORTS[scheme] if number is None else int(number)
+    if not 0 < port < 65536 or not _is_address(address or "::"):
+        raise ValueError(f"not the URL of an upstream: {url!r}: no such host or port")
+    host = (address or name).lower()
+    return _Place(scheme=scheme, host=host, port=port, prefix=_prefix(url, path or ""))
 
 
-def _is_plain(parts: SplitResult) -> bool:
-    """Whether it has what the URL of an upstream has, and no more."""
-    too_much = parts.query or parts.fragment or "@" in parts.netloc or not parts.netloc.isascii()
-    return parts.scheme in _PORTS and bool(parts.hostname) and not too_much
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _prefix(url: str, path: str) -> str:
