@@ -423,8 +423,8 @@ class ClientConnection:
 
     def _release(self, rest: bytes) -> None:
         """The request in progress is none any more; what follows its response is not its own."""
-        unsent = self._stop_sending() or self._write_paused
         self._clear()
+        unsent = self._stop_sending() or self._write_paused
         self._served = True
         if rest or unsent:
             self._abort()
