@@ -6,7 +6,7 @@ import pytest
 from multidict import CIMultiDict
 from twisted.internet.defer import Deferred, fail, succeed
 
-from mynet import HTTPError, Request, Response, Upgrade
+from mynet import Handler, HTTPError, Request, Response, Upgrade
 from mynet.middleware.around import change_fields, change_responses, vary, with_life_of
 from mynet.testing import make_request, result_of
 from tests.asking import ask, start
@@ -26,7 +26,7 @@ async def slow(request):
     return Response(b"hello")
 
 
-HANDLERS = {
+HANDLERS: dict[str, Handler] = {
     "plain": lambda request: Response(b"hello"),
     "Deferred": lambda request: succeed(Response(b"hello")),
     "coroutine": slow,
