@@ -76,6 +76,7 @@ class Output:
         with self._changed:
             self._ended = True
             self._failure = failure
+            self._told = self._told and failure is None  # which does not wait for the client
             self._tell()
 
     def _may_go_on(self) -> bool:

@@ -55,7 +55,8 @@ class Workers:
         self._lock = Lock()
         self._chores: deque[Callable[[], object]] = deque()
         self._waiting: OrderedDict[Call, None] = OrderedDict()
-        self._busy = 0
+        self._busy = 0  # and how many of these threads have not begun yet
+        self._starting = 0
         self._idle: Deferred[None] | None = None
         self._ended = False
 
@@ -67,8 +68,8 @@ class Workers:
     def add(self, call: Call) -> bool:
         """Make this call as soon as a thread is free; false if too many wait already."""
         with self._lock:
-            is_full = self._busy == self._threads and len(self._waiting) >= self._queue
-            if self._ended or is_full:
+            is_full = len(self._waiting) - self._starting >= self._queue
+            if self._ended or (is_full and self._busy == self._threads):
                 return False
             call.on_cancelled = self._forget
             self._waiting[call] = None
@@ -93,6 +94,7 @@ class Workers:
     def _takes_thread(self) -> bool:
         takes = self._busy < self._threads
         self._busy += takes
+        self._starting += takes
         return takes
 
     def _forget(self, call: Call) -> None:
@@ -118,6 +120,8 @@ class Workers:
     # In a thread
 
     def _work(self) -> None:
+        with self._lock:
+            self._starting -= 1
         while (call := self._next()) is not None:
             call()
 
