@@ -81,19 +81,30 @@ class Server:
         """Why it cannot be reached now."""
         self.silent = False
         """Whether it does not answer those who wish to connect."""
-        self.attempts: list[Deferred[Any]] = []
-        """Of those, all who tried."""
+        self.given_up = 0
+        """How many of those have given up."""
+        self._knocking: list[IProtocolFactory] = []
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         if self.error is not None:
             return fail(self.error)
         if self.silent:
-            self.attempts.append(Deferred())
-            return self.attempts[-1]
-        line = Line(self.clock, protocolFactory)
+            self._knocking.append(protocolFactory)
+            return Deferred(self._give_up)
+        return succeed(self._connect(protocolFactory).protocol)
+
+    def let_in(self) -> None:
+        """Answer the last who knocked, whether they still wait or not."""
+        self._connect(self._knocking.pop())
+
+    def _connect(self, factory: IProtocolFactory) -> Line:
+        line = Line(self.clock, factory)
         self.lines.append(line)
         line.connect()
-        return succeed(line.protocol)
+        return line
+
+    def _give_up(self, _: Deferred[Any]) -> None:
+        self.given_up += 1
 
     @property
     def line(self) -> Line:

@@ -368,14 +368,13 @@ def test_paused_at_the_end(client):
 def test_consumer_that_fails(client):
     """A consumer's own error ends the exchange, and is told to whoever waits for its end."""
 
-    def write(data: bytes) -> None:
-        raise ZeroDivisionError
+    class Failing(Consumer):
+        def write(self, data: bytes) -> None:
+            raise ZeroDivisionError
 
     result = client.ask()
     client.line.send(LONG)
-    consumer = Consumer()
-    consumer.write = write
-    done = result_of(result).body.startProducing(consumer)
+    done = result_of(result).body.startProducing(Failing())
     client.line.send(b"hello")
     with pytest.raises(ZeroDivisionError):
         result_of(done)
@@ -411,7 +410,9 @@ def test_too_many_interim(clock):
 
 def test_cancelled_at_an_interim(client):
     """Who gives up at an interim response gets no other."""
-    result = client.ask(interim=lambda *each: result.cancel())
+    given_up: list[Deferred[ClientResponse]] = []
+    result = client.ask(interim=lambda *each: given_up[0].cancel())
+    given_up.append(result)
     client.line.send(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
     with pytest.raises(CancelledError):
         result_of(result)
@@ -773,7 +774,7 @@ def test_switch(client):
     response.hand_over(tunnel)
     assert not client.line.transport.paused
     client.line.send(b"more")
-    tunnel.transport.write(b"up")
+    client.line.transport.write(b"up")
     assert client.line.take().endswith(b"up")
     client.line.finish()
     client.line.protocol.writeConnectionLost()

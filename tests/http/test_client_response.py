@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
@@ -223,4 +224,4 @@ def test_cancel_reading(body, origin):
 def test_nothing_to_hand_over():
     """Only a 101 has a connection to hand over."""
     with pytest.raises(RuntimeError):
-        response(b"").hand_over(object())
+        response(b"").hand_over(Protocol())

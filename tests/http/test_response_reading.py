@@ -174,6 +174,7 @@ def test_heads_that_repeat():
     assert reader.read(head(b"A: b")) is first
     for data in (head(b"A: c"), head(b"A: b", b"B: c"), head(first=b"HTTP/1.1 404 No")):
         found, alone = reader.read(data), read(data)
+        assert found is not None
         assert (found.data, found.fields) == (alone.data, alone.fields)
     with pytest.raises(BadResponse):
         reader.read(head(b"A : b"))
