@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
-from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
+from twisted.python.failure import Failure
+from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from mynet.handlers.proxy.fields import (
@@ -16,6 +19,7 @@ from mynet.handlers.proxy.fields import (
     via_element,
 )
 from mynet.http import Response
+from mynet.http.client_errors import ClientError
 from mynet.http.client_response import ClientResponse, ResponseBody
 from mynet.http.exchange import RawHeaders
 from mynet.http.writing import may_trail
@@ -59,12 +63,20 @@ def bodiless(answer: ClientResponse, fields: ResponseFields) -> Response:
     return Response.raw((), answer.status, fields.of_bodiless(answer))
 
 
-def with_body(answer: ClientResponse, fields: ResponseFields) -> Response:
-    """Any other: framed anew by its body, which goes on as it comes."""
+def with_body(
+    answer: ClientResponse, fields: ResponseFields, on_failure: Callable[[Failure], object]
+) -> Response:
+    """Any other: framed anew by its body, which goes on as it comes.
+
+    Args:
+        answer: What the upstream answers.
+        fields: Makes the fields.
+        on_failure: Called if a body that streams does not come to its end.
+    """
     body = answer.body
     response = Response.raw(body, answer.status, fields.of(answer))
-    if not isinstance(body, bytes) and answer.length is None:
-        response.body = _TrailedBody(answer, body, response)
+    if not isinstance(body, bytes):
+        response.body = _Body(answer, body, response, on_failure)
     elif answer.trailers:
         _add_trailers(response, answer)
     return response
@@ -93,16 +105,23 @@ def _add_trailers(response: Response, answer: ClientResponse) -> None:
 
 
 @implementer(IBodyProducer)
-class _TrailedBody:
-    """A body of no known length, which tells its response the trailers when it has ended."""
+class _Body:
+    """A body that streams. When it has ended its response has the trailers."""
 
-    length = UNKNOWN_LENGTH
-
-    def __init__(self, answer: ClientResponse, body: ResponseBody, response: Response) -> None:
+    def __init__(
+        self,
+        answer: ClientResponse,
+        body: ResponseBody,
+        response: Response,
+        on_failure: Callable[[Failure], object],
+    ) -> None:
+        self.length = body.length
         self._answer = answer
         self._body = body
         self._response = response
-        response.trailers.clear()  # that they have been asked for has a place kept for them
+        self._on_failure = on_failure
+        if answer.length is None:
+            response.trailers.clear()  # to have been asked for is what keeps a place for them
 
     def close(self) -> None:
         """It is not wanted any more."""
@@ -111,10 +130,16 @@ class _TrailedBody:
     # IBodyProducer
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        return self._body.startProducing(consumer).addCallback(self._ended)
+        return self._body.startProducing(consumer).addCallbacks(self._ended, self._failed)
 
     def _ended(self, _: None) -> None:
-        _add_trailers(self._response, self._answer)
+        if self._answer.length is None:
+            _add_trailers(self._response, self._answer)
+
+    def _failed(self, failure: Failure) -> Failure:
+        if failure.check(ClientError):  # else it has been cancelled
+            self._on_failure(failure)
+        return failure
 
     def pauseProducing(self) -> None:
         self._body.pauseProducing()

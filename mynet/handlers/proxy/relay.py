@@ -30,11 +30,9 @@ from mynet.http.client_errors import (
 )
 from mynet.http.client_response import ClientResponse
 from mynet.http.exchange import RawHeaders
+from mynet.http.pool import IDEMPOTENT
 
 log = Logger()
-
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "QUERY", "PROPFIND", "SEARCH"})
-"""Of the methods, those which may be repeated."""
 
 _MOVED = frozenset({201, 301, 302, 303, 307, 308})
 
@@ -114,7 +112,7 @@ class Relay:
         if self._request.method == "HEAD" or status == 304:
             response = bodiless(answer, self._proxy.responses)
         else:
-            response = with_body(answer, self._proxy.responses)
+            response = with_body(answer, self._proxy.responses, self._cut_short)
         if status in _MOVED and member.origin:
             move(response, member.origin, self._request.root_path)
         return response
@@ -148,6 +146,15 @@ class Relay:
         error = failure.value
         if not isinstance(error, ClientError):
             return failure  # it is the request's own, or its client has gone
+        member = self._count(error)
+        self._tried = (*self._tried, member)
+        other = self._proxy.balancer.pick(self._tried) if self._may_be_repeated(error) else None
+        if other is None:
+            self._give_up(error)
+        return self._send_to(other)
+
+    def _count(self, error: ClientError) -> Member:
+        """Have the upstream left alone, if it has failed so often; return it."""
         member = self._member
         assert member is not None
         if not is_queue(error) and member.record.failed(member.now):
@@ -157,11 +164,7 @@ class Relay:
                 seconds=member.record.out_until - member.now,
                 error=error,
             )
-        self._tried = (*self._tried, member)
-        other = self._proxy.balancer.pick(self._tried) if self._may_be_repeated(error) else None
-        if other is None:
-            self._give_up(error)
-        return self._send_to(other)
+        return member
 
     def _may_be_repeated(self, error: ClientError) -> bool:
         if len(self._tried) > self._proxy.retries:
@@ -171,6 +174,16 @@ class Relay:
             return False
         unanswered = isinstance(error, NotAnswered) and self._request.method in IDEMPOTENT
         return unanswered or not error.sent
+
+    def _cut_short(self, failure: Failure) -> None:
+        """The client has a part of an answer, and will see that it is only a part."""
+        member = self._count(failure.value)
+        log.warn(
+            "{upstream}: {error}: the answer to {request} is cut off",
+            upstream=member,
+            error=failure.value,
+            request=self._request,
+        )
 
     def _give_up(self, error: ClientError) -> NoReturn:
         status = status_of(error)
