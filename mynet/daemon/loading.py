@@ -1,4 +1,4 @@
-"""`MODULE:ATTRIBUTE` becomes a handler, or one line that says why it does not.
+"""`MODULE:ATTRIBUTE` becomes what it names, or one line that says why it does not.
 
 A bug in the application's module is told by what was raised and where: the innermost line that
 is the application's own, not the library's that it called.
@@ -16,11 +16,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import cast
 
 from mynet.daemon.errors import CannotStart
-from mynet.http.message import Handler
-from mynet.responding import handler_problem
 
 LIBRARIES = tuple(
     sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -29,15 +26,15 @@ LIBRARIES = tuple(
 MYNET = str(Path(__file__).parents[1]) + os.sep
 
 
-def load_handler(name: str) -> Handler:
-    """Import a handler; its module may be in the current directory.
+def load(name: str) -> object:
+    """Import an application; its module may be in the current directory.
 
     Args:
         name: A module's dotted name, a colon, and a name in it, which may be dotted too.
 
     Raises:
-        CannotStart: There is no such thing, or it is not a handler, or its module
-            cannot be imported; where that raised an exception, it is the cause.
+        CannotStart: There is no such thing, or its module cannot be imported; where that
+            raised an exception, it is the cause.
     """
     module_name, _, attribute = name.partition(":")
     if not all(module_name.split(".")) or not attribute:
@@ -45,7 +42,7 @@ def load_handler(name: str) -> Handler:
     found: object = _import(module_name)
     for part in attribute.split("."):
         found = _attribute(found, part, name)
-    return _checked(found, name)
+    return found
 
 
 def _import(name: str) -> ModuleType:
@@ -125,10 +122,3 @@ def _owner(holder: object) -> str:
     if holder.__spec__ is not None and holder.__spec__.origin is None:
         return f"folder {holder.__name__}, which has no __init__.py"
     return _relative(getattr(holder, "__file__", None) or holder.__name__)
-
-
-def _checked(found: object, name: str) -> Handler:
-    problem = handler_problem(found)
-    if problem:
-        raise CannotStart(f"--app {name} {problem}")
-    return cast(Handler, found)

@@ -10,6 +10,7 @@ On the way down no port listens any more; what is in flight has its time to fini
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
@@ -34,11 +35,11 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mynet.app import App
 from mynet.daemon.access_log import AccessLog, open_access_log
 from mynet.daemon.errors import CannotStart
 from mynet.daemon.listening import Listener, describe_port, hold
-from mynet.daemon.loading import load_handler, what, where
+from mynet.daemon.loading import what, where
+from mynet.daemon.mounting import describe, make_handler
 from mynet.daemon.options import DEFAULT_DRAIN, Options
 from mynet.daemon.process import (
     ExitStatus,
@@ -47,7 +48,6 @@ from mynet.daemon.process import (
     raise_file_limit,
     tell_in_one_line,
 )
-from mynet.demo import demo_site
 from mynet.http.coroutines import start
 from mynet.http.factory import HTTPFactory
 from mynet.http.message import Handler
@@ -55,8 +55,6 @@ from mynet.http.message import Handler
 STOP_TIMEOUT = 10.0
 """Seconds that `handler.stop()` may take, or a `start()` that is cancelled.
 systemd/mynet.service waits for longer than this and the drain together."""
-
-DEMO = "the demo site"
 
 log = Logger()
 
@@ -186,6 +184,8 @@ class Server(Service):
         error = cast(BaseException, failure.value)
         if isinstance(error, CannotStart):
             return error
+        if type(error).__module__.startswith("mynet.handlers."):  # it says all there is to say
+            return CannotStart(f"cannot start {self._served}: {error}")
         place = where(error, failure.getTracebackObject(), self._served.partition(":")[0])
         return CannotStart(f"cannot start {self._served}: {what(error)} ({place})")
 
@@ -262,19 +262,23 @@ def make_server(reactor: Reactor, options: Options) -> Server:
         name = type(reactor).__name__
         log.info("Running on {name}: {why}", name=name, why=options["uv-missing"])
     listeners = [Listener(reactor, description) for description in options["listen"]]
-    handler = load_handler(options["app"]) if options["app"] is not None else demo_site()
-    if options["debug"] and isinstance(handler, App):
-        handler.debug = True
+    handler = make_handler(options, has_loop(reactor))
     access_log = _access_log(reactor, options)
     return Server(
         reactor,
         HTTPFactory(handler, access_log=access_log, reactor=reactor),
         listeners,
-        name=options["app"] or DEMO,
+        name=describe(options),
         drain=options["drain"],
         debug=options["debug"],
         failed=exit_status.failed,
     )
+
+
+def has_loop(reactor: object) -> bool:
+    """Whether a reactor runs an asyncio loop."""
+    module = sys.modules.get("twisted.internet.asyncioreactor")
+    return module is not None and isinstance(reactor, module.AsyncioSelectorReactor)
 
 
 def _access_log(reactor: Reactor, options: Options) -> AccessLog | None:

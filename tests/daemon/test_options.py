@@ -6,6 +6,7 @@ import pytest
 
 from mynet import __version__
 from mynet.daemon import Options
+from mynet.daemon.options import parse_mount
 from tests.child import run_python
 
 
@@ -20,6 +21,7 @@ def test_defaults():
     options = parse()
     assert options["listen"] == ["tcp:8080:interface=127.0.0.1"]
     assert (options["app"], options["access-log"], options["debug"]) == (None, None, False)
+    assert (options["interface"], options["mounts"]) == (None, [])
     assert options["drain"] == 30
 
 
@@ -27,11 +29,40 @@ def test_all():
     """Each option is taken in."""
     options = parse(
         *("--listen=tcp:80", "--listen", "unix:/run/m.sock", "--app=hello:app"),
-        *("--access-log=-", "--debug", "--drain", "2.5"),
+        *("--access-log=-", "--debug", "--drain", "2.5", "--interface=wsgi"),
+        *("--static", "/static=public", "--proxy=/api=http://127.0.0.1:9000"),
     )
     assert options["listen"] == ["tcp:80", "unix:/run/m.sock"]
     assert (options["app"], options["access-log"]) == ("hello:app", "-")
-    assert (options["debug"], options["drain"]) == (True, 2.5)
+    assert (options["debug"], options["drain"], options["interface"]) == (True, 2.5, "wsgi")
+    assert options["mounts"] == [
+        ("static", "/static=public", "/static", "public"),
+        ("proxy", "/api=http://127.0.0.1:9000", "/api", "http://127.0.0.1:9000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix", "target"),
+    [
+        ("public", "/", "public"),
+        ("/srv/www", "/", "/srv/www"),
+        ("/=/srv/a=b", "/", "/srv/a=b"),
+        ("a=b", "/", "a=b"),
+        ("/a/b-c/=www", "/a/b-c", "www"),
+        ("/..a=www", "/..a", "www"),
+        ("/ä=www", "/ä", "www"),
+        ("http://h:1/?a=b", "/", "http://h:1/?a=b"),
+    ],
+)
+def test_prefixes(text, prefix, target):
+    """What is before the first = is where it is served, if that is a path; else at the root."""
+    assert parse_mount("static", text)[2:] == (prefix, target)
+
+
+def test_different_places():
+    """An app, folders and servers go together, each in its own place."""
+    options = parse("--app=hello:app", "--static=/a=b", "--static=/a/b=b", "--proxy=/c=http://d")
+    assert [mount.prefix for mount in options["mounts"]] == ["/a", "/a/b", "/c"]
 
 
 WRONG = {
@@ -43,15 +74,27 @@ WRONG = {
     "--drain=-1": "--drain is a number of seconds, not '-1'",
     "--drain=nan": "--drain is a number of seconds, not 'nan'",
     "--drain=inf": "--drain is a number of seconds, not 'inf'",
+    "--interface=cgi": "--interface is one of handler, asgi, wsgi, resource, not 'cgi'",
+    "--interface=wsgi": "--interface says what an --app is, and there is none",
+    "--static=": "--static '' names nothing to serve",
+    "--proxy=/api=": "--proxy '/api=' names nothing to serve",
+    "--static=//a=b": "--static //a=b: '//a' is no path to serve it at",
+    "--static=/a/../b=c": "--static /a/../b=c: '/a/../b' is no path to serve it at",
+    "--static=/.=c": "--static /.=c: '/.' is no path to serve it at",
+    "--static=/{a}=c": "--static /{a}=c: '/{a}' is no path to serve it at",
+    "--static=/a%20b=c": "--static /a%20b=c: '/a%20b' is no path to serve it at",
+    "--app=a:b --static=c": "--app a:b and --static c are both at /",
+    "--static=/a=c --proxy=/a/=http://d": "--static /a=c and --proxy /a/=http://d are both at /a",
+    "--static=/a=c --static=/a=c": "--static /a=c and --static /a=c are both at /a",
 }
 
 
-@pytest.mark.parametrize("argument", WRONG)
-def test_wrong(argument):
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong(arguments):
     """A mistake on the command line is told in one line, which leads on to the help."""
     with pytest.raises(SystemExit) as caught:
-        parse(argument)
-    assert caught.value.code == f"mynet: {WRONG[argument]} (--help tells the options)"
+        parse(*arguments.split(" "))
+    assert caught.value.code == f"mynet: {WRONG[arguments]} (--help tells the options)"
 
 
 def test_help(capsys):
@@ -60,7 +103,7 @@ def test_help(capsys):
         parse("--help")
     shown = capsys.readouterr().out
     assert caught.value.code in (None, 0)
-    for name in ("access-log", "app", "debug", "drain", "help", "listen", "version"):
+    for name in "access-log app debug drain help interface listen proxy static version".split():
         assert f" --{name}" in shown
     assert "twistd -n mynet --app hello:app" in shown
     assert "[default: 30]" in shown
