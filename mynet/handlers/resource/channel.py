@@ -167,8 +167,11 @@ class Channel:
 
     def _streamed(self) -> Response:
         self._responded = True
-        body = _NOTHING if self._bodiless and self._flow is None else self._open_flow()
-        return Response.raw(body, self._status, self._fields)
+        if self._bodiless and self._flow is None:
+            return Response.raw(_NOTHING, self._status, self._fields)
+        flow = self._open_flow()
+        self._request.on_finish(flow.close)  # something else may be sent instead
+        return Response.raw(flow, self._status, self._fields)
 
     def _open_flow(self) -> Flow:
         if self._flow is None:
@@ -201,6 +204,8 @@ class Channel:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.callback(self._streamed())
+            if self._twisted is None:  # it could not be sent; but the request goes on to write
+                twisted.channel = self
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         flow = self._open_flow()
@@ -282,7 +287,8 @@ class SecureChannel(Channel):
         return X509.from_cryptography(load_der_x509_certificate(tls.client_certificate))
 
 
-classImplements(SecureChannel, ISSLTransport)  # as far as applications use it, who look for it
+_declare: Callable[..., None] = classImplements
+_declare(SecureChannel, ISSLTransport)  # applications look for it; it has what they call of it
 
 
 def _fields(headers: Headers | Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
