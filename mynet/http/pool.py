@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mynet.http.client import Call, ClientConnection, RequestSource
+from mynet.http.client import ClientConnection
 from mynet.http.client_errors import (
     CannotConnect,
     ClientError,
@@ -34,6 +34,7 @@ from mynet.http.client_errors import (
     UpstreamTimeout,
 )
 from mynet.http.client_limits import ClientLimits
+from mynet.http.client_request import Call, RequestSource
 from mynet.http.client_response import ClientResponse
 from mynet.http.exchange import RawHeaders
 from mynet.http.response_reading import ResponseReader
@@ -150,7 +151,7 @@ class Pool:
             lines: The fields, each with its CRLF; with Host, without Content-Length and
                 Transfer-Encoding. Connection may be among them for an upgrade.
             body: Bytes, or a body that is passed on, as it comes. What of that has arrived as a
-                whole is sent as bytes: see `mynet.http.client.at_hand`.
+                whole is sent as bytes: see `mynet.http.client_request.at_hand`.
             interim: Called with status and fields of each interim response.
             upgrade: Whether a 101 may be the answer; else that is a `BadResponse`.
 

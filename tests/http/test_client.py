@@ -11,8 +11,6 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from mynet.http.body import RequestBody
-from mynet.http.client import AT_HAND, at_hand
 from mynet.http.client_errors import BadResponse, NotAnswered, ResponseCut, UpstreamTimeout
 from mynet.http.client_limits import ClientLimits
 from mynet.http.client_response import ClientResponse
@@ -21,6 +19,7 @@ from mynet.http.limits import KIB
 from mynet.http.pool import Pool
 from mynet.testing import result_of
 from tests.conversation import chunked
+from tests.http.test_client_request import upload
 from tests.http.test_client_response import Consumer
 from tests.server import Line, Server
 
@@ -67,44 +66,13 @@ def client(clock: Clock) -> Client:
     return Client(clock)
 
 
-class Source:
-    """Where a request's body comes from; it remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def want_body(self) -> None:
-        self.asked.append("want")
-
-    def pause_body(self) -> None:
-        self.asked.append("pause")
-
-    def resume_body(self) -> None:
-        self.asked.append("resume")
-
-
-def upload(declared: int | None = None) -> RequestBody:
-    return RequestBody(Source(), declared, 64 * KIB)
-
-
 # Requests
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "sent"),
-    [
-        ("GET", None, b"\r\n"),
-        ("DELETE", None, b"\r\n"),
-        ("POST", None, b"Content-Length: 0\r\n\r\n"),
-        ("PUT", b"", b"Content-Length: 0\r\n\r\n"),
-        ("GET", b"hello", b"Content-Length: 5\r\n\r\nhello"),
-        ("POST", b"hello", b"Content-Length: 5\r\n\r\nhello"),
-    ],
-)
-def test_request(client, method, body, sent):
-    """A request is framed by its body; whether it has one cannot be mistaken."""
-    client.ask(method, body)
-    assert client.line.take() == method.encode() + b" / HTTP/1.1\r\n" + HOST + sent
+def test_request(client):
+    """A request goes out in one piece with its body."""
+    client.ask("POST", b"hello")
+    assert client.line.take() == b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello"
 
 
 def test_streamed_request(client):
@@ -136,22 +104,6 @@ def test_request_at_hand(client):
     body.end()
     client.ask("POST", body)
     assert client.line.take().endswith(b"Content-Length: 5\r\n\r\nhello")
-
-
-def test_at_hand():
-    """What is not here as a whole, is large, has trailers or has been begun is left as it is."""
-    unfinished, large, trailed, begun = bodies = [upload() for _ in range(4)]
-    unfinished.feed(b"hello")
-    large.feed(b"x" * (AT_HAND + 1))
-    large.end()
-    trailed.end([(b"a", b"b")])
-    begun.started = True
-    begun.end()
-    assert [at_hand(body) for body in bodies] == bodies
-    whole = upload()
-    whole.feed(b"x" * AT_HAND)
-    whole.end()
-    assert at_hand(whole) == b"x" * AT_HAND
 
 
 def test_pace_of_a_request(client):

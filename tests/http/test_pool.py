@@ -11,7 +11,6 @@ from twisted.internet.interfaces import IHandshakeListener, IProtocolFactory, IS
 from twisted.internet.task import Clock
 from zope.interface import directlyProvides
 
-from mynet.http.body import RequestBody
 from mynet.http.client_errors import (
     CannotConnect,
     NotAnswered,
@@ -24,7 +23,8 @@ from mynet.http.client_response import ClientResponse
 from mynet.http.limits import KIB
 from mynet.http.pool import Pool
 from mynet.testing import result_of
-from tests.http.test_client import LONG, OK, SWITCH, Source, Tunnel
+from tests.http.test_client import LONG, OK, SWITCH, Tunnel
+from tests.http.test_client_request import upload
 from tests.server import Line, Server
 
 
@@ -384,7 +384,7 @@ def test_body_is_not_sent_again(asker):
     """A body that is passed on cannot be sent again."""
     asker.ask()
     asker.lines[0].send(OK)
-    body = RequestBody(Source(), 5, 64 * KIB)
+    body = upload(5)
     result = asker.pool.request("PUT", b"/", [], body)
     body.feed(b"hello")
     asker.lines[0].reset()

@@ -20,7 +20,6 @@ from mynet.handlers.proxy.outbound import Outbound
 from mynet.handlers.proxy.target import join
 from mynet.handlers.proxy.tunnel import Tunnel
 from mynet.http import HTTPError, Request, Response, Upgrade
-from mynet.http.client import RequestSource, at_hand
 from mynet.http.client_errors import (
     BadResponse,
     ClientError,
@@ -28,6 +27,7 @@ from mynet.http.client_errors import (
     PoolFull,
     UpstreamTimeout,
 )
+from mynet.http.client_request import RequestSource, at_hand
 from mynet.http.client_response import ClientResponse
 from mynet.http.exchange import RawHeaders
 from mynet.http.pool import IDEMPOTENT
