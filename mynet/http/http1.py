@@ -537,12 +537,12 @@ class HTTP1Connection(Connection):
         if status < 200 or status in BODILESS:
             return None
         lines, length, close, dated = response_fields(response.raw_headers)
-        if dated or (length is not None and length != len(body)):
+        if length is not None and length != len(body):
             return None
         if close:
             self._keep_alive = False
         return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
-            self.factory.status_and_date(status),
+            status_line(status) if dated else self.factory.status_and_date(status),
             lines,
             b"" if self._keep_alive else CLOSE_LINE,
             len(body),

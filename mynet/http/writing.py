@@ -125,12 +125,27 @@ class ResponseFields(NamedTuple):
     """Whether there is a Date."""
 
 
+class RepeatedFields(tuple[tuple[bytes, bytes], ...]):
+    """Fields of many responses: what they say is made out once, and kept with them."""
+
+    said: ResponseFields | None = None
+    """What `response_fields` has made of them."""
+
+
 def response_fields(fields: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
     """Take apart what the application set, and leave out what is the protocol's alone.
 
     Raises:
         ValueError: A field is not valid, or it is Transfer-Encoding.
     """
+    if type(fields) is not RepeatedFields:
+        return _take_apart(fields)
+    if fields.said is None:
+        fields.said = _take_apart(fields)
+    return fields.said
+
+
+def _take_apart(fields: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
     lines = []
     length = None
     close = dated = upgrade = False

@@ -102,6 +102,15 @@ def test_no_bytes():
     assert (answer.body, answer.headers["Content-Length"]) == (b"", "0")
 
 
+def test_date_of_its_own():
+    """A response that has a Date, as one of another server has, goes out with no other."""
+    for fields in ({"Date": "then"}, {"Date": "then", "Content-Length": "2"}):
+        data = Wire(lambda request, fields=fields: Response(b"hi", 200, fields))  # type: ignore[misc]
+        data.send(GET)
+        assert data.received.lower().count(b"\r\ndate: ") == 1
+        assert reply(data).headers["Date"] == "then"
+
+
 def test_raw(logged):
     """Fields in bytes are sent as they are; those of the connection stay the protocol's."""
     fields = [(b"A", b"\xe9"), (b"content-length", b"2"), (b"Keep-Alive", b"x"), (b"a", b"")]

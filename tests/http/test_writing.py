@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mynet.http import writing
 from mynet.http.writing import (
+    RepeatedFields,
     chunk,
     content_type_line,
     date_line,
@@ -111,6 +112,17 @@ def test_application_fields():
     fields = response_fields([(b"Date", b"now"), (b"Keep-Alive", b"5"), (b"Connection", b"x")])
     assert fields == (b"Date: now\r\n", None, False, True)
     assert response_fields([]) == (b"", None, False, False)
+
+
+def test_repeated_fields():
+    """Fields of many responses say each time what they said at first."""
+    pairs = [(b"A", b"b"), (b"content-length", b"5"), (b"Date", b"now")]
+    fields = RepeatedFields(pairs)
+    assert list(fields) == pairs
+    assert response_fields(fields) == response_fields(pairs)
+    assert response_fields(fields) is response_fields(fields)
+    with pytest.raises(ValueError, match="Transfer-Encoding"):
+        response_fields(RepeatedFields([(b"Transfer-Encoding", b"chunked")]))
 
 
 def test_application_upgrades():

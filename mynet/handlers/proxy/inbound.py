@@ -22,7 +22,7 @@ from mynet.http import Response
 from mynet.http.client_errors import ClientError
 from mynet.http.client_response import ClientResponse, ResponseBody
 from mynet.http.exchange import RawHeaders
-from mynet.http.writing import may_trail
+from mynet.http.writing import RepeatedFields, may_trail
 
 _FRAMED = HOP_BY_HOP | {b"content-length"}
 """What stays behind where the response is framed by its own body."""
@@ -55,7 +55,7 @@ class ResponseFields:
     def make(self, fields: RawHeaders, dropped: frozenset[bytes] = _FRAMED) -> RawHeaders:
         """Those of anything."""
         kept = end_to_end(fields, dropped)
-        return kept if self._via is None else appended(kept, b"via", self._via)
+        return RepeatedFields(kept if self._via is None else appended(kept, b"via", self._via))
 
 
 def bodiless(answer: ClientResponse, fields: ResponseFields) -> Response:
