@@ -10,31 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
-from typing import IO
 
 import pytest
 
-from tests.child import PACKAGE
-
-TWISTD = "from twisted.scripts.twistd import run; run()"
-FOREGROUND = {
-    "twistd": ["-c", TWISTD, "-n", "mynet"],
-    "twistd on Twisted's reactor": ["-c", TWISTD, "-n", "--reactor=default", "mynet"],
-    "twist": ["-m", "twisted", "--log-format=text", "mynet"],
-    "module": ["-m", "mynet"],
-}
-DAEMON = ["-c", TWISTD, "mynet"]
-
-DEADLINE = 30
-"""Seconds after which a process that hangs is killed, and its test fails."""
+from tests.daemon.running import ANYWHERE, DAEMON, DEADLINE, FOREGROUND, TWISTD, Running
 
 NO_DATABASE = r"RuntimeError: no database \(hello\.py:\d+\)"
-
-ANYWHERE = "--listen=tcp:0:interface=127.0.0.1"
 
 APP = """
 import os
@@ -73,122 +56,6 @@ def folder(tmp_path):
     """The current directory of the daemons, with an application."""
     (tmp_path / "hello.py").write_text(APP)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def plugins(tmp_path_factory):
-    """A folder for sys.path where twistd finds mynet, as it does where that is installed."""
-    folder = tmp_path_factory.mktemp("path")
-    if not (PACKAGE.parent / "twisted" / "plugins" / "mynet_plugin.py").exists():
-        source = Path(__file__).parents[2] / "twisted_plugins" / "mynet_plugin.py"
-        (folder / "twisted" / "plugins").mkdir(parents=True)
-        (folder / "twisted" / "plugins" / source.name).write_text(source.read_text())
-    return folder
-
-
-@pytest.fixture
-def environment(plugins):
-    path = os.pathsep.join([str(PACKAGE.parent), str(plugins)])
-    return os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-
-
-class Running:
-    """A server in the foreground, and what it logs."""
-
-    def __init__(self, process: subprocess.Popen[str], log: IO[str] | None = None) -> None:
-        self.process = process
-        self._lines = log or process.stdout
-        self.log = ""
-        self.port = 0
-
-    def read_until(self, pattern: str) -> re.Match[str]:
-        """Read the log up to a line in which this is found."""
-        assert self._lines is not None
-        for line in self._lines:
-            self.log += line
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"{pattern!r} is not in the log:\n{self.log}")
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
-
-    def get(self, target: str) -> tuple[int, str]:
-        connection = self.connect()
-        connection.request("GET", target)
-        response = connection.getresponse()
-        body = response.read().decode()
-        connection.close()
-        return response.status, body
-
-    def signal(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-
-    def end(self) -> int:
-        """Wait for its end: its exit status."""
-        assert self.process.stdout is not None
-        self.log += self.process.stdout.read()
-        return self.process.wait()
-
-
-@pytest.fixture
-def launch(folder, environment):
-    """Start a server in the foreground; it is there when it listens."""
-
-    @contextmanager
-    def launched(*arguments: str, how: str = "module", stderr: int = subprocess.STDOUT):
-        process = subprocess.Popen(
-            [sys.executable, *FOREGROUND[how], *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-        deadline = Timer(DEADLINE, process.kill)
-        deadline.start()
-        try:
-            yield Running(process)
-        finally:
-            deadline.cancel()
-            process.kill()
-            process.communicate()
-
-    return launched
-
-
-@pytest.fixture
-def serve(launch):
-    """Start a server in the foreground; it is there when it listens on a port."""
-
-    @contextmanager
-    def serving(*arguments: str, how: str = "module") -> Iterator[Running]:
-        with launch(ANYWHERE, *arguments, how=how) as running:
-            running.port = int(running.read_until(r"Serving .* on http://127.0.0.1:(\d+)/")[1])
-            yield running
-
-    return serving
-
-
-@pytest.fixture
-def run(folder, environment):
-    """Run a server that ends by itself."""
-
-    def ran(*arguments: str, pass_fds: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-            pass_fds=pass_fds,
-        )
-
-    return ran
 
 
 # Serving
