@@ -64,6 +64,8 @@ class Output:
         """
         with self._changed:
             self._check()
+            if not data:
+                return
             self._chunks.append(data)
             self._buffered += len(data)
             self._tell()

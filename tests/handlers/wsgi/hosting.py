@@ -7,14 +7,18 @@ request. Those of what threads wait for have real ones, and an `Inbox` for a rea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from queue import Queue
+from contextlib import suppress
+from queue import Empty, Queue
+from time import monotonic
 from typing import Any
 from wsgiref.validate import validator
 
 from twisted.internet.task import Clock
 
 from mynet.handlers.wsgi import Application, WSGIHandler
-from mynet.testing import Answer, Client, result_of
+from mynet.http.limits import Limits
+from mynet.testing import Answer, Client, Wire, result_of
+from tests.conversation import GET
 
 TIMEOUT = 50.0
 """Seconds after which a thread that was waited for has failed its test."""
@@ -64,9 +68,12 @@ class Inbox(Clock):
         self._calls.put(lambda: call(*args))
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Do what threads tell it until this is so."""
+        """Do what threads tell it until this is so, which a thread may bring about alone."""
+        deadline = monotonic() + TIMEOUT
         while not condition():
-            self._calls.get(timeout=TIMEOUT)()
+            assert monotonic() < deadline, "nothing happens any more"
+            with suppress(Empty):
+                self._calls.get(timeout=0.002)()
             self.advance(0)
 
 
@@ -95,6 +102,23 @@ def answered(
         return body
 
     return app
+
+
+class Served(Wire):
+    """A connection to an application, without the validator; it runs when it has been asked."""
+
+    def __init__(self, app: Application, limits: Limits | None = None, **options: Any) -> None:
+        self.pool = Later()
+        reactor = AtOnce()
+        handler = hosted(app, valid=False, pool=self.pool, reactor=reactor, **options)
+        super().__init__(handler, limits, reactor)
+
+    def ask(self, data: bytes = GET) -> Served:
+        """Send a request, and let the application run."""
+        self.send(data)
+        self.pool.run()
+        self.advance(0)
+        return self
 
 
 def get(app: Application, target: str = "/", **options: Any) -> Answer:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Thread
+from collections.abc import Callable
+from threading import Condition, Thread
 from typing import Any
 
 import pytest
@@ -34,12 +35,27 @@ class Consumer:
         return b"".join(self.pieces)
 
 
+class Watched(Condition):
+    """A condition of which is known whether somebody has ever waited for it."""
+
+    def __init__(self, reactor: Inbox) -> None:
+        super().__init__()
+        self.awaited = False
+        self._reactor = reactor
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        self.awaited = True
+        self._reactor.callFromThread(lambda: None)
+        return super().wait_for(predicate, timeout)
+
+
 class Writing:
     """An output, and a thread that writes to it."""
 
     def __init__(self, *parts: bytes, reactor: Any = None) -> None:
         self.reactor = reactor or Inbox()
         self.output = Output(None, self.reactor.callFromThread)
+        self.condition = self.output._changed = Watched(self.reactor)
         self.consumer: Any = Consumer()
         self.error: BaseException | None = None
         self.thread = Thread(target=self._run, args=(parts,), daemon=True)
@@ -53,6 +69,9 @@ class Writing:
             self.output.finish()
         except BaseException as error:
             self.error = error
+
+    def until_it_waits(self) -> None:
+        self.reactor.until(lambda: self.condition.awaited)
 
     def start(self) -> Deferred[None]:
         return self.output.startProducing(self.consumer)
@@ -95,6 +114,15 @@ def test_each_write_is_sent():
     assert writing.consumer.received == b"a"
     writing.output.write(b"b")
     assert writing.consumer.received == b"ab"
+
+
+def test_nothing_is_written():
+    """An empty part is no part, and holds up none behind it."""
+    writing = at_once()
+    writing.start()
+    writing.output.write(b"")
+    writing.output.write(b"a")
+    assert writing.consumer.pieces == [b"a"]
 
 
 def test_end():
@@ -192,15 +220,9 @@ def test_thread_waits_for_the_client():
     """A thread whose client takes nothing waits, and goes on when much of it has been taken."""
     parts = [b"a" * (HIGH_WATER // 4)] * 8
     writing = Writing(*parts)
+    writing.until_it_waits()
+    assert writing.output._buffered == HIGH_WATER
     done = writing.start()
-    writing.output.pauseProducing()
-    output: Any = writing.output
-    writing.reactor.until(lambda: output._buffered)
-    while output._buffered < HIGH_WATER:  # the thread goes on by itself until then
-        pass
-    assert output._buffered == HIGH_WATER
-    assert writing.thread.is_alive()
-    writing.output.resumeProducing()
     writing.reactor.until(lambda: done.called)
     writing.join()
     assert writing.consumer.received == b"".join(parts)
@@ -215,8 +237,7 @@ def test_low_water_is_below():
 def test_client_goes_while_the_thread_waits(end):
     """A thread that waits for its client learns that it has gone."""
     writing = Writing(b"a" * MORE)
-    writing.reactor.callFromThread(lambda: None)
-    writing.reactor.until(lambda: True)
+    writing.until_it_waits()
     getattr(writing.output, end)()
     writing.join()
     assert isinstance(writing.error, Disconnected)
