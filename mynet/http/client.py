@@ -31,7 +31,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mynet.http.body import RequestBody
 from mynet.http.client_errors import (
     BadResponse,
     ClientError,
@@ -40,7 +39,7 @@ from mynet.http.client_errors import (
     UpstreamTimeout,
 )
 from mynet.http.client_limits import ClientLimits
-from mynet.http.client_request import Call, end_of_chunks
+from mynet.http.client_request import BodyStream, Call, end_of_chunks
 from mynet.http.client_response import ClientResponse, ResponseBody
 from mynet.http.limits import Limits
 from mynet.http.response_reading import BodyReader, ResponseHead, ResponseReader
@@ -99,6 +98,7 @@ class ClientConnection:
         "_half_closed",
         "_home",
         "_interims",
+        "_is_plain",
         "_keep_alive",
         "_length",
         "_lost_because",
@@ -134,6 +134,7 @@ class ClientConnection:
         # The request in progress
         self._call: Call | None = None  # until its response is complete
         self._sending: Deferred[None] | None = None
+        self._is_plain = False  # it was sent as a whole, is no HEAD, and nothing has come yet
         # Its response
         self._buffer = b""  # what has arrived of its head
         self._searched = 0
@@ -160,8 +161,9 @@ class ClientConnection:
         self._call = call
         call.carrier = self
         if call.stream is None:
-            self._write_now(call.data)
+            self._is_plain = call.method != "HEAD"
             self._await_head()
+            self._write_now(call.data)
         else:
             self._read_deadline = inf
             self._write_stream(call, call.stream)
@@ -181,13 +183,13 @@ class ClientConnection:
                 data = data[sent:]
         self.transport.write(data)
 
-    def _write_stream(self, call: Call, stream: RequestBody) -> None:
+    def _write_stream(self, call: Call, stream: BodyStream) -> None:
         self._send_now = None
         self.transport.write(call.data)
         sending = self._sending = Deferred.fromCoroutine(self._send_body(stream))
         sending.addCallbacks(self._sent, self._not_sent, callbackArgs=(call,), errbackArgs=(call,))
 
-    async def _send_body(self, stream: RequestBody) -> None:
+    async def _send_body(self, stream: BodyStream) -> None:
         owed = stream.declared
         async for piece in stream:
             if owed is not None:
@@ -227,6 +229,12 @@ class ClientConnection:
     # Responses
 
     def _receive(self, data: bytes) -> None:
+        if self._is_plain:
+            self._is_plain = False
+            head = self._home.reader.latest
+            if head is not None and head.announces(data):
+                self._answer_at_once(head, data)
+                return
         try:
             if self._frame is not None:
                 self._receive_body(self._frame, data)
@@ -236,6 +244,20 @@ class ClientConnection:
                 self._receive_head(self._call, data)
         except Exception:
             self._fail(Failure())
+
+    def _answer_at_once(self, head: ResponseHead, data: bytes) -> None:
+        """Give on a response as most are: a head that is known, and its body, in one piece.
+
+        It does in one go what `_begin` and `_release` do in theirs.
+        """
+        call = self._call
+        assert call is not None
+        self._call = None
+        self._served = True
+        home = self._home
+        self._read_deadline = home.sweep.next + home.limits.idle_timeout
+        home.rests(self)
+        call.callback(ClientResponse(head, head.length, data[head.size :]))
 
     def _receive_head(self, call: Call, data: bytes) -> None:
         if self._buffer:
@@ -353,6 +375,7 @@ class ClientConnection:
     def _clear(self) -> None:
         self._call = self._response = self._frame = self._gathered = self._body = None
         self._buffer = b""
+        self._is_plain = False
         self._searched = self._interims = 0
         self._read_deadline = self._write_deadline = inf
 
@@ -555,11 +578,15 @@ class ClientConnection:
     def pauseProducing(self) -> None:
         self._write_paused = True
         if self._frame is None:
+            self._is_plain = False
+            self._read_deadline = inf
             self._write_deadline = self._home.sweep.next + self._home.limits.send_timeout
 
     def resumeProducing(self) -> None:
         self._write_paused = False
         self._write_deadline = inf
+        if self._call is not None and self._frame is None and self._sending is None:
+            self._await_head()
         drained, self._drained = self._drained, None
         if drained is not None and not drained.called:
             drained.callback(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from math import inf
 from typing import Protocol
 
@@ -23,21 +23,45 @@ RequestSource = bytes | RequestBody | None
 """The body of a request."""
 
 
+class BodyStream(Protocol):
+    """A body that is sent bit by bit."""
+
+    @property
+    def declared(self) -> int | None:
+        """Its length, which is sent before it; None: it goes in chunks."""
+
+    @property
+    def trailers(self) -> RawHeaders:
+        """What follows it, where it goes in chunks."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Its pieces, none of which is empty."""
+
+
 class Call(Deferred[ClientResponse]):
     """A request, and the Deferred of its response."""
+
+    # Most have nothing else, so these are of the class.
+
+    stream: BodyStream | None = None
+    """What of the request is sent bit by bit."""
+
+    again = False
+    """Whether it has been sent before, in vain."""
+
+    deadline = inf
+    """When it will have waited too long for a connection."""
+
+    interim: Callable[[int, RawHeaders], object] | None = None
+    """Called with each interim response."""
+
+    upgrade = False
+    """Whether it asks to change the protocol."""
 
     carrier: Carrier
     """Who has it: what lets go of it when it is cancelled."""
 
-    def __init__(
-        self,
-        method: str,
-        target: bytes,
-        lines: bytes,
-        body: RequestSource,
-        interim: Callable[[int, RawHeaders], object] | None = None,
-        upgrade: bool = False,
-    ) -> None:
+    def __init__(self, method: str, target: bytes, lines: bytes, body: RequestSource) -> None:
         """A request whose parts are valid.
 
         Args:
@@ -45,35 +69,36 @@ class Call(Deferred[ClientResponse]):
             target: In any form.
             lines: Its fields, each with its CRLF, without those that frame it.
             body: What frames it. What is at hand of a `RequestBody` is taken out of it.
-            interim: Called with each interim response.
-            upgrade: Whether it asks to change the protocol.
         """
         Deferred.__init__(self, _let_go)
         self.method = method
-        self.interim = interim
-        self.upgrade = upgrade
-        self.again = False
-        """Whether it has been sent before, in vain."""
-        self.deadline = inf
-        """When it will have waited too long for a connection."""
-        if body is not None and not isinstance(body, bytes):
-            body = at_hand(body)
-        self.stream: RequestBody | None = None
-        """What of the request is sent bit by bit."""
-        head = b"%b %b HTTP/1.1\r\n%b" % (method.encode(), target, lines)
-        if isinstance(body, bytes):
-            head = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
-        elif body is not None:
-            self.stream = body
-            declared = body.declared
-            framing = CHUNKED_LINE if declared is None else length_line(declared)
-            head = b"%b%b\r\n" % (head, framing)
-        elif method in _MAY_HAVE_BODY:
-            head += b"Content-Length: 0\r\n\r\n"
-        else:
-            head += b"\r\n"
-        self.data = head
+        framing = b"\r\n" if body is None and method not in _MAY_HAVE_BODY else self._frame(body)
+        self.data = b"%b %b HTTP/1.1\r\n%b%b" % (method.encode(), target, lines, framing)
         """What of it is sent at once."""
+
+    def _frame(self, body: RequestSource) -> bytes:
+        """The field that frames it, and the body if that goes with the head."""
+        if isinstance(body, RequestBody):
+            body = at_hand(body)
+        if body is None or (isinstance(body, bytes) and len(body) <= AT_HAND):
+            return b"Content-Length: %d\r\n\r\n%b" % (len(body or b""), body or b"")
+        stream = self.stream = _Slices(body) if isinstance(body, bytes) else body
+        framing = CHUNKED_LINE if stream.declared is None else length_line(stream.declared)
+        return framing + b"\r\n"
+
+
+class _Slices:
+    """Bytes that are sent bit by bit, so that a server which takes them slowly is seen to."""
+
+    trailers: RawHeaders = ()
+
+    def __init__(self, data: bytes) -> None:
+        self.declared = len(data)
+        self._data = data
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._data), AT_HAND):
+            yield self._data[start : start + AT_HAND]
 
 
 def _let_go(call: Deferred[ClientResponse]) -> None:

@@ -161,7 +161,11 @@ class Pool:
             larger than the limit `gather`. To cancel it cuts the exchange off. It fails with a
             `ClientError`, and with what the body raises while it is read.
         """
-        call = Call(method, target, lines, body, interim, upgrade)
+        call = Call(method, target, lines, body)
+        if interim is not None:
+            call.interim = interim
+        if upgrade:
+            call.upgrade = True
         if self._idle and not self._closed:
             self._idle.pop().send(call)
             return call

@@ -19,6 +19,9 @@ from mynet.http.exchange import RawHeaders
 from mynet.http.limits import KIB, Limits
 from mynet.http.reading import CHUNKED, END, ChunkedDecoder, list_tokens, parse_fields
 
+BODILESS = frozenset({204, 304})
+"""The final statuses whose responses have no body, whatever their heads say."""
+
 UNTIL_CLOSE = -2
 """The length of a body that ends with its connection."""
 
@@ -49,7 +52,17 @@ _SHOWN = 80  # how much of a wrong line is shown
 class ResponseHead:
     """The head of a response. Equal ones may be one object: nothing in it is to be changed."""
 
-    __slots__ = ("_fields", "data", "keep_alive", "length", "section", "status", "version")
+    __slots__ = (
+        "_announced",
+        "_fields",
+        "data",
+        "keep_alive",
+        "length",
+        "section",
+        "size",
+        "status",
+        "version",
+    )
 
     def __init__(
         self,
@@ -72,6 +85,10 @@ class ResponseHead:
         """Its fields, to the letter."""
         self.data = data
         """All of it."""
+        self.size = len(data)
+        """Its length in bytes."""
+        has_body = length >= 0 and status >= 200 and status not in BODILESS
+        self._announced = len(data) + length if keep_alive and has_body else -1
         self._fields: RawHeaders | None = None
 
     @property
@@ -81,9 +98,16 @@ class ResponseHead:
             self._fields = parse_fields(self.section)
         return self._fields
 
+    def announces(self, data: bytes) -> bool:
+        """Whether data is this head and its body, and nothing else, and the connection goes on.
+
+        Not for answers to HEAD.
+        """
+        return len(data) == self._announced and data.startswith(self.data)
+
     def length_for(self, method: str) -> int:
         """The length of the body in an answer to that method."""
-        if method == "HEAD" or self.status in (204, 304) or self.status < 200:
+        if method == "HEAD" or self.status in BODILESS or self.status < 200:
             return 0
         return self.length
 

@@ -118,6 +118,25 @@ def test_pace_of_a_request(client):
     assert body.buffered == 0
 
 
+def test_large_request(clock):
+    """A large body of bytes takes as long as it takes, as long as the server takes it."""
+    client = Client(clock, send_timeout=5, response_timeout=5)
+    client.ask()
+    client.line.send(OK)
+    transport = client.line.transport
+    transport.reading = False
+    result = client.ask("POST", b"x" * 1024 * KIB)
+    seconds = 0
+    while transport.waiting:
+        assert len(transport.waiting) < 192 * KIB
+        client.advance(4)
+        seconds += 4
+        transport.read(len(transport.waiting))
+    assert seconds > 20
+    client.line.send(OK)
+    assert result_of(result).status == 200
+
+
 @pytest.mark.parametrize("pieces", [[b"hello", b"world!"], [b"hello"]])
 def test_wrong_length(client, logged, pieces):
     """A body that breaks its promise breaks off the request."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from mynet.http.body import RequestBody
 from mynet.http.client_request import AT_HAND, Call, at_hand, end_of_chunks
 from mynet.http.limits import KIB
+from mynet.testing import result_of
 
 
 class Source:
@@ -55,6 +57,20 @@ def test_framing(method, body, sent):
     call = Call(method, b"/a?b", b"Host: a\r\n", body)
     assert call.data == method.encode() + b" /a?b HTTP/1.1\r\nHost: a\r\n" + sent
     assert call.stream is (None if call.data.endswith(b"hello") or not body else body)
+
+
+def test_large():
+    """A large body is sent bit by bit."""
+    data = b"x" * (AT_HAND + 1)
+    call = Call("PUT", b"/", b"", data)
+    assert call.data == b"PUT / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(data)
+    assert call.stream is not None
+    stream = call.stream
+
+    async def pieces() -> list[int]:
+        return [len(piece) async for piece in stream]
+
+    assert result_of(Deferred.fromCoroutine(pieces())) == [AT_HAND, 1]
 
 
 def test_at_hand():
