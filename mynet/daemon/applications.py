@@ -1,13 +1,14 @@
 """What `--app` names becomes a handler, whichever interface it has.
 
-The rule, in this order; `--interface` says otherwise:
+The first of these rules that fits; `--interface` says otherwise:
 
     resource    an IResource or a Site of twisted.web, a Klein
-    handler     what can be called with a request alone
-    asgi        what can be called with a scope, receive and send
-    wsgi        what can be called with an environ and start_response
+    asgi        its first parameters are `scope, receive`
+    wsgi        its parameters begin with `environ, start_response`
+    handler     it can be called with a request alone
+    asgi        it can be called with a scope, receive and send
+    wsgi        it can be called with an environ and start_response
 
-Names of parameters go first: `scope, receive` and `environ, start_response` are never a handler's.
 What takes anything (`*args`) could be all of them, and is a handler. A class is an application only
 where its instances are answers: awaitable (ASGI), or iterable (WSGI).
 
