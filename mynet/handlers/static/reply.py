@@ -24,7 +24,7 @@ def precondition_reply(found: Representation, wishes: Wishes, method: str) -> Re
         return None
     status = evaluate(wishes.conditions, method, found.validators)
     if status == 304:
-        return Response.raw(b"", 304, found.not_modified_fields())
+        return Response.raw(b"", 304, found.not_modified_fields)
     if status == 412:
         raise HTTPError(412, "The file is in another state.")
     return None

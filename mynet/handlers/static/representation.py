@@ -15,6 +15,7 @@ from wsgiref.handlers import format_date_time
 
 from mynet.http.conditional import Validators
 from mynet.http.exchange import RawHeaders
+from mynet.http.writing import RepeatedFields
 
 SETTLING = 2.0
 """Seconds. FAT has a clock of two; other file systems one of some milliseconds."""
@@ -28,14 +29,12 @@ class Representation(NamedTuple):
     validators: Validators
     size: int
     content_type: bytes
-    fields: RawHeaders
+    fields: RepeatedFields
     """Of a response that has it, or a part."""
+    not_modified_fields: RepeatedFields
+    """Of a 304 (section 15.4.5)."""
     settled: bool
     """Whether any change from now on can be told by the file's mark."""
-
-    def not_modified_fields(self) -> RawHeaders:
-        """Those of a 304 (section 15.4.5)."""
-        return [field for field in self.fields if field[0] in _OF_304]
 
     def part_fields(self, content_type: bytes) -> RawHeaders:
         """Those of a 206 that is of another type."""
@@ -84,7 +83,14 @@ def represent(
     fields += _validator_fields(validators)
     fields.append((b"Accept-Ranges", b"bytes"))
     fields += more
-    return Representation(validators, status.st_size, fields[0][1], fields, settled)
+    return Representation(
+        validators,
+        status.st_size,
+        fields[0][1],
+        RepeatedFields(fields),
+        RepeatedFields(field for field in fields if field[0] in _OF_304),
+        settled,
+    )
 
 
 def _etag(mark: Mark, strong: bool) -> bytes:

@@ -27,7 +27,7 @@ def tell(path, now=None, coding=None, more=()):
 def test_the_fields(path):
     """A client is told the type, the state, when it was modified, and that it may have parts."""
     found = tell(path)
-    assert found.fields == [
+    assert list(found.fields) == [
         (b"Content-Type", b"text/plain"),
         (b"ETag", found.validators.etag),
         (b"Last-Modified", b"Sun, 06 Nov 1994 08:49:37 GMT"),
@@ -42,9 +42,9 @@ def test_other_fields(path):
     more = [(b"Vary", b"Accept-Encoding"), (b"Cache-Control", b"no-cache")]
     found = tell(path, coding="br", more=more)
     assert (b"Content-Encoding", b"br") in found.fields
-    assert found.fields[-2:] == more
+    assert list(found.fields[-2:]) == more
     etag = (b"ETag", found.validators.etag)
-    assert found.not_modified_fields() == [etag, *more]
+    assert list(found.not_modified_fields) == [etag, *more]
 
 
 def test_the_type_of_parts(path):
@@ -52,7 +52,7 @@ def test_the_type_of_parts(path):
     found = tell(path)
     fields = found.part_fields(b"multipart/byteranges")
     assert fields[0] == (b"Content-Type", b"multipart/byteranges")
-    assert fields[1:] == found.fields[1:]
+    assert fields[1:] == list(found.fields[1:])
 
 
 def test_a_file_that_was_changed_just_now(path):
