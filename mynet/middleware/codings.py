@@ -87,6 +87,14 @@ def encoder(coding: str, level: int) -> Encoder:
     return _BrotliEncoder(level) if coding == "br" else _ZstdEncoder(level)
 
 
+def encode_whole(data: bytes, coding: str, level: int) -> bytes:
+    """A whole body, encoded."""
+    if coding == "zstd":
+        return _encode_frame(data, level)
+    encodes = encoder(coding, level)
+    return encodes.encode(data) + encodes.finish()
+
+
 def decoder(coding: str) -> Decoder:
     """What decodes it."""
     if coding in _WBITS:
@@ -217,6 +225,18 @@ class _ZstdEncoder:
     def finish(self) -> bytes:
         finished: bytes = self._flush()
         return finished
+
+
+def _encode_frame(data: bytes, level: int) -> bytes:
+    compressor = _frame_compressor(level)
+    frame: bytes = compressor.compress(data, compressor.FLUSH_FRAME)
+    return frame
+
+
+@cache
+def _frame_compressor(level: int) -> Any:
+    """One for all whole frames: to make it costs ten times as much as a small frame."""
+    return _library("zstd").ZstdCompressor(level)
 
 
 class _ZstdDecoder:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from mynet.http.message import Body, Response
 from mynet.http.sending import close_body
-from mynet.middleware.codings import PIECE, encoder
+from mynet.middleware.codings import PIECE, encode_whole, encoder
 from mynet.middleware.pieces import pieces
 
 _UNTRUE = ("Accept-Ranges", "Content-Digest", "Content-Length", "Content-MD5", "Repr-Digest")
@@ -30,8 +30,7 @@ def encode(response: Response, length: int | None, coding: str, level: int) -> N
     fields["Content-Encoding"] = coding
     weaken(response)
     if isinstance(body, bytes) and 0 < len(body) <= PIECE:
-        encodes = encoder(coding, level)
-        response.body = encodes.encode(body) + encodes.finish()
+        response.body = encode_whole(body, coding, level)
     else:
         response.body = EncodedBody(body, length, coding, level)
 

@@ -276,6 +276,15 @@ def test_handler_cannot_start(life, events, error):
     assert life.take() == ["close"]
 
 
+def test_error_that_says_it_all(life, events):
+    """What a host of ours says of an application's start is told as it is."""
+    kind = type("CannotBegin", (Exception,), {"__module__": "mynet.handlers.some"})
+    life.handler.starting = kind("its start failed: no database")
+    life.begin()
+    told = "mynet: cannot start hello:app: its start failed: no database"
+    assert events == [("critical", told)]
+
+
 @pytest.mark.parametrize("debug", [True, False])
 def test_traceback_of_a_handler_that_cannot_start(life, debug):
     """Its traceback is logged too, where that was asked for."""

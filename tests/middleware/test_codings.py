@@ -19,6 +19,7 @@ from mynet.middleware.codings import (
     available,
     check_level,
     decoder,
+    encode_whole,
     encoder,
 )
 
@@ -55,6 +56,7 @@ def test_there_and_back(coding, data):
     whole = encoded(coding, data)
     assert decoded(coding, whole) == data
     assert decoded(coding, *bytewise(whole)) == data
+    assert decoded(coding, encode_whole(data, coding, 1)) == data
 
 
 @pytest.mark.parametrize("coding", ALL)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 
 from mynet import App, Request, Response
+from mynet.handlers.resource import ResourceHandler
 from mynet.http.file import FileBody
 from mynet.middleware.codings import decoder
 from mynet.middleware.compression import compression
@@ -224,6 +227,45 @@ def unchunked(data: bytes) -> bytes:
         whole += data[: int(size, 16)]
         data = data[int(size, 16) + 2 :]
     return whole
+
+
+class Slowly(Resource):
+    """What writes in its own time."""
+
+    isLeaf = True
+
+    def render_GET(self, request):
+        self.request = request
+        request.setHeader(b"content-type", b"text/event-stream")
+        request.write(b"data: one\n\n")
+        return NOT_DONE_YET
+
+
+def test_events():
+    """What is sent arrives, whoever pushes it: here a resource of twisted.web."""
+    resource = Slowly()
+    wire = Wire(compression()(ResourceHandler(resource)))
+    wire.send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+    decodes = decoder("gzip")
+    head, _, first = wire.take().partition(b"\r\n\r\n")
+    assert b"Content-Encoding: gzip" in head
+    assert b"".join(decodes.decode(unchunked(first))) == b"data: one\n\n"
+    resource.request.write(b"data: two\n\n")
+    assert b"".join(decodes.decode(unchunked(wire.take()))) == b"data: two\n\n"
+    resource.request.finish()
+    assert b"".join(decodes.decode(unchunked(wire.take()))) == b""
+    decodes.finish()
+
+
+def test_client_goes():
+    """When the client goes the producer is told."""
+    resource = Slowly()
+    wire = Wire(compression()(ResourceHandler(resource)))
+    wire.send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+    ended: list[object] = []
+    resource.request.notifyFinish().addErrback(ended.append)
+    wire.hang_up()
+    assert len(ended) == 1
 
 
 def test_broken_stream():
