@@ -150,6 +150,23 @@ class RequestBody:
             return self._take()
         raise StopAsyncIteration
 
+    def poll(self) -> bytes | None:
+        """What `await anext(body)` would give, for who cannot wait that way.
+
+        Returns:
+            The next chunk; empty bytes where all has been read; None where more is on its way, for
+            which `arrival` waits.
+
+        Raises:
+            Exception: The error after which there is no more.
+        """
+        self._start()
+        if self._chunks:
+            return self._take()
+        if self._error is not None:
+            raise self._error
+        return b"" if self.ended else None
+
     async def _available(self) -> bool:
         """Wait for a chunk; false if there are no more."""
         if self._waiting is not None:
@@ -160,7 +177,7 @@ class RequestBody:
                 raise self._error
             if self.ended:
                 return False
-            await self._arrival()
+            await self.arrival()
         return True
 
     def _take(self) -> bytes:
@@ -176,7 +193,15 @@ class RequestBody:
             if not self.ended and self._error is None and self._source is not None:
                 self._source.want_body()
 
-    def _arrival(self) -> Deferred[None]:
+    def arrival(self) -> Deferred[None]:
+        """A Deferred that fires when `poll` has an answer; it may be cancelled.
+
+        Raises:
+            RuntimeError: Somebody waits already.
+        """
+        if self._waiting is not None:
+            raise RuntimeError("this request's body already has a reader")
+
         def forget(_: Deferred[None]) -> None:
             self._waiting = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from twisted.internet.interfaces import ISSLTransport, ITransport
 
@@ -27,6 +28,16 @@ class TLS:
     client_certificate: bytes | None
     """The client's certificate in DER, if it sent one."""
 
+    client_chain: tuple[bytes, ...] = ()
+    """What else the client sent, in DER: each certificate has signed the one before."""
+
+    server_certificate: bytes | None = None
+    """Our own certificate in DER."""
+
+
+_known: WeakKeyDictionary[Any, TLS] = WeakKeyDictionary()
+"""What has been asked for already, by OpenSSL's connections: it takes its time, and stays."""
+
 
 def is_tls(transport: ITransport) -> bool:
     """Whether bytes on this transport are encrypted."""
@@ -41,7 +52,14 @@ def tls_of(transport: Any) -> TLS | None:
     if not is_tls(transport):
         return None
     handle = transport.getHandle()  # an OpenSSL.SSL.Connection
-    certificate = transport.getPeerCertificate()
+    tls = _known.get(handle)
+    if tls is None:
+        tls = _known[handle] = _outcome(handle)
+    return tls
+
+
+def _outcome(handle: Any) -> TLS:
+    peer, own = handle.get_peer_certificate(), handle.get_certificate()
     server_name = handle.get_servername()
     alpn = handle.get_alpn_proto_negotiated()
     return TLS(
@@ -49,7 +67,9 @@ def tls_of(transport: Any) -> TLS | None:
         cipher=handle.get_cipher_name() or "",
         server_name=server_name.decode("ascii", "replace") if server_name else None,
         alpn=alpn.decode("ascii", "replace") if alpn else None,
-        client_certificate=_der(certificate) if certificate else None,
+        client_certificate=_der(peer) if peer else None,
+        client_chain=tuple(map(_der, handle.get_peer_cert_chain() or ())) if peer else (),
+        server_certificate=_der(own) if own else None,
     )
 
 
