@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BufferedRandom, BufferedReader, FileIO
 from typing import Any, BinaryIO, cast
 
@@ -24,9 +24,15 @@ class FileWrapper:
         if hasattr(self.filelike, "close"):
             self.filelike.close()
 
-    def __iter__(self) -> Iterator[bytes]:
-        while block := self.filelike.read(self.block_size):
-            yield block
+    def __iter__(self) -> FileWrapper:
+        """Itself: whoever has only the iterator closes the file by that (Werkzeug does)."""
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
 
 
 class SentFile(FileBody):

@@ -35,6 +35,13 @@ def test_close():
     assert file.closed
 
 
+def test_close_its_iterator():
+    """Closing its iterator does so, too: middleware may have nothing else."""
+    file = io.BytesIO()
+    iter(FileWrapper(file)).close()
+    assert file.closed
+
+
 def test_close_what_cannot_be_closed():
     """What it wraps needs only `read`."""
 
