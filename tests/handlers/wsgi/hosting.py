@@ -6,7 +6,7 @@ request. Those of what threads wait for have real ones, and an `Inbox` for a rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, Queue
 from time import monotonic
@@ -87,12 +87,13 @@ def hosted(app: Application, *, valid: bool = True, **options: Any) -> WSGIHandl
         options: Those of the handler.
     """
     whole: Application = validator(app) if valid else app
-    return WSGIHandler(whole, **({"pool": Here(), "reactor": AtOnce()} | options))
+    usual: dict[str, Any] = {"pool": Here(), "reactor": AtOnce()}
+    return WSGIHandler(whole, **(usual | options))
 
 
 def answered(
-    body: Iterable[bytes] | None = None,
-    status: str = "200 OK",
+    body: Any = None,
+    status: Any = "200 OK",
     headers: list[tuple[str, str]] | None = None,
 ) -> Application:
     """An application that always answers the same."""

@@ -24,7 +24,7 @@ LENGTH_3 = [*PLAIN, ("Content-Length", "3")]
 HEAD = head(line=b"HEAD / HTTP/1.1")
 
 
-def over_wire(app: Any, data: bytes = GET, method: str = "GET") -> tuple[Reply, Wire]:
+def over_wire(app: Any, data: bytes = GET, method: str = "GET") -> tuple[Reply, Served]:
     """What a client sees of an application's answer, without the validator; and its connection."""
     wire = Served(app).ask(data)
     (answer,) = replies(wire, method)
@@ -219,7 +219,8 @@ def test_head_of_a_declared_length(valid):
 
 def test_head_without_body():
     """An application that knows of HEAD need not make a body to tell its length."""
-    for body in ([], iter([])):
+    bodies: list[Any] = [[], iter([])]
+    for body in bodies:
         answer, _ = over_wire(answered(body, headers=LENGTH_3), HEAD, "HEAD")
         assert answer.headers["Content-Length"] == "3"
 
@@ -318,7 +319,7 @@ def test_close_without_start_response(logged):
 def test_close_fails(logged):
     """A close() that fails is logged; the response is complete."""
 
-    class Failing(list):
+    class Failing(list[bytes]):
         def close(self):
             raise RuntimeError("a bug")
 
@@ -373,7 +374,7 @@ def test_error_after_the_whole_body(logged):
     logged.take(RuntimeError)
 
 
-def broken(app: Any, logged: Any, rule: str) -> tuple[Reply, Wire]:
+def broken(app: Any, logged: Any, rule: str) -> tuple[Reply, Served]:
     """What becomes of an application that breaks a rule, which the log must name."""
     answer, wire = over_wire(app)
     (failure,) = logged.take(WSGIError)
@@ -388,9 +389,9 @@ BROKEN = {
     "start_response was not": lambda environ, start_response: [],
     "must return an iterable": answered(None),
     "must be of bytes, not str": answered(["abc"]),
-    "must be of bytes, not int": answered(b"abc"),  # type: ignore[arg-type]
-    "not bytearray": answered(iter([bytearray(b"abc")])),  # type: ignore[list-item]
-    "must be a str, not int": answered([], 200),  # type: ignore[arg-type]
+    "must be of bytes, not int": answered(b"abc"),
+    "not bytearray": answered(iter([bytearray(b"abc")])),
+    "must be a str, not int": answered([], 200),
     "not a valid header field": answered([], headers=[("A", "b\r\nC: d")]),
     "hop-by-hop": answered([], headers=[("Connection", "close")]),
     "longer than its Content-Length": answered([b"abcd"], headers=LENGTH_3),

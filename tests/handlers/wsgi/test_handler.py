@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from zope.interface import implementer
 
 from mynet.handlers.wsgi import WSGIHandler
 from mynet.handlers.wsgi.output import HIGH_WATER
@@ -323,7 +324,8 @@ def test_large_stream(serve):
 
     def read_some() -> bool:
         served.wire.transport.read(30_000)
-        return served.wire.received.endswith(b"\r\n0\r\n\r\n")
+        received: bytes = served.wire.received
+        return received.endswith(b"\r\n0\r\n\r\n")
 
     served.until(read_some)
     assert reply(served.wire).body == b"".join(parts)
@@ -472,19 +474,20 @@ def test_stop_does_not_wait_for_ever():
     reactor = AtOnce()
     handler = hosted(HELLO, pool=pool, reactor=reactor, threads=1, stop_timeout=5)
     answers = [handler(make_request()) for _ in range(2)]
-    warnings: list[Any] = []
-    globalLogPublisher.addObserver(warnings.append)
+    events: list[LogEvent] = []
+    observer = implementer(ILogObserver)(lambda event: events.append(event))
+    globalLogPublisher.addObserver(observer)
     stopped = Deferred.fromCoroutine(handler.stop())
     reactor.advance(4)
     assert not stopped.called
     reactor.advance(2)
-    globalLogPublisher.removeObserver(warnings.append)
+    globalLogPublisher.removeObserver(observer)
     result_of(stopped)
     for answer in answers:
         with pytest.raises(HTTPError) as raised:
             result_of(answer)
         assert raised.value.status == 503
-    (warning,) = [event for event in warnings if event["log_level"] is LogLevel.warn]
+    (warning,) = [event for event in events if event["log_level"] is LogLevel.warn]
     assert "does not come to its end" in warning["log_format"]
     pool.run()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Condition, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -19,6 +19,9 @@ from mynet.testing import result_of
 from tests.handlers.wsgi.hosting import TIMEOUT, AtOnce, Inbox
 
 MORE = HIGH_WATER + 1
+
+
+T = TypeVar("T")
 
 
 class Consumer:
@@ -43,7 +46,7 @@ class Watched(Condition):
         self.awaited = False
         self._reactor = reactor
 
-    def wait_for(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         self.awaited = True
         self._reactor.callFromThread(lambda: None)
         return super().wait_for(predicate, timeout)
