@@ -7,9 +7,11 @@ is the application's own, not the library's that it called.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
@@ -86,18 +88,34 @@ def where(error: BaseException, raised: TracebackType | None, name: str) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_relative(error.filename)}:{error.lineno}"
-    own = [
-        (frame.f_code.co_filename, number)
-        for frame, number in traceback.walk_tb(raised)
-        if not frame.f_code.co_filename.startswith(("<frozen importlib", MYNET, *LIBRARIES))
-    ]
+    frames = traceback.walk_tb(raised)
+    own = _own_place([(frame.f_code.co_filename, number) for frame, number in frames])
     if own:
-        return f"{_relative(own[-1][0])}:{own[-1][1]}"
+        return own
     file = None
     with suppress(Exception):  # as of a package that is broken itself
         spec = find_spec(name)
         file = spec.origin if spec is not None else None
     return _relative(file or name)
+
+
+def essence(text: str) -> str:
+    """What was raised, and where, if a text is a whole traceback; any other as it is.
+
+    Frameworks pass on tracebacks where ASGI asks for a message.
+    """
+    if "Traceback (most recent call last):" not in text:
+        return text
+    place = _own_place(re.findall(r'^ +File "(.+)", line (\d+)', text, re.MULTILINE))
+    raised = text.strip().splitlines()[-1]
+    return f"{raised} ({place})" if place else raised
+
+
+def _own_place(places: Iterable[tuple[str, object]]) -> str:
+    """The innermost of these places in files that is the application's own; empty if none is."""
+    libraries = ("<frozen ", MYNET, *LIBRARIES)
+    own = [f"{_relative(file)}:{line}" for file, line in places if not file.startswith(libraries)]
+    return own[-1] if own else ""
 
 
 def _relative(path: str) -> str:

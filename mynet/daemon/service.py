@@ -38,7 +38,7 @@ from twisted.python.failure import Failure
 from mynet.daemon.access_log import AccessLog, open_access_log
 from mynet.daemon.errors import CannotStart
 from mynet.daemon.listening import Listener, describe_port, hold
-from mynet.daemon.loading import what, where
+from mynet.daemon.loading import essence, what, where
 from mynet.daemon.mounting import describe, make_handler
 from mynet.daemon.options import DEFAULT_DRAIN, Options
 from mynet.daemon.process import (
@@ -185,7 +185,7 @@ class Server(Service):
         if isinstance(error, CannotStart):
             return error
         if type(error).__module__.startswith("mynet.handlers."):  # it says all there is to say
-            return CannotStart(f"cannot start {self._served}: {error}")
+            return CannotStart(f"cannot start {self._served}: {essence(str(error))}")
         place = where(error, failure.getTracebackObject(), self._served.partition(":")[0])
         return CannotStart(f"cannot start {self._served}: {what(error)} ({place})")
 

@@ -113,8 +113,19 @@ def app(request):
 }
 """A module for each, whose name begins with `hosted_`, so that it hides nobody's."""
 
+UNABLE = """
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+
+@asynccontextmanager
+async def lifespan(app):
+    raise OSError("no database")
+    yield
+
+app = Starlette(lifespan=lifespan)
+"""
+
 HELLO = """
-import os
 from mynet import App
 app = App()
 
@@ -140,6 +151,7 @@ def folder(tmp_path):
     for name, code in FRAMEWORKS.items():
         (tmp_path / f"hosted_{name}.py").write_text(code)
     (tmp_path / "hello.py").write_text(HELLO)
+    (tmp_path / "hosted_unable.py").write_text(UNABLE)
     (tmp_path / "public").mkdir()
     (tmp_path / "public" / "index.html").write_text("<p>the index")
     (tmp_path / "public" / "a.txt").write_text("a file")
@@ -206,6 +218,16 @@ def test_application_that_cannot_start(launch):
     (line,) = [each for each in running.log.splitlines() if "cannot start" in each]
     assert re.search(r"mynet: cannot start hello:unable: .*no database", line)
     assert "Traceback" not in running.log
+
+
+def test_framework_that_cannot_start(launch):
+    """A traceback that a framework tells instead of a message is one line, with the place."""
+    with launch(ANYWHERE, "--app=hosted_unable:app") as running:
+        assert running.end() == 1
+    (line,) = [each for each in running.log.splitlines() if "cannot start" in each]
+    assert line.endswith(
+        "cannot start hosted_unable:app: OSError: no database (hosted_unable.py:7)"
+    )
 
 
 def test_no_loop(launch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mynet.daemon.errors import CannotStart
-from mynet.daemon.loading import load
+from mynet.daemon.loading import essence, load
 
 HELLO = """
 class Site:
@@ -161,3 +161,31 @@ def test_folder_that_is_no_package(folder):
         load("bare:app")
     told = "--app bare:app: there is no 'app' in folder bare, which has no __init__.py"
     assert str(caught.value) == told
+
+
+PASSED_ON = """
+import json
+import traceback
+
+def connect():
+    json.loads("")
+
+try:
+    connect()
+except ValueError:
+    text = traceback.format_exc()
+"""
+
+
+def test_essence(folder):
+    """Of a traceback that a framework passes on as a text, one line tells what was raised where."""
+    (folder / "passed.py").write_text(PASSED_ON)
+    load("passed:text")
+    assert essence(sys.modules["passed"].text) == (
+        "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0) (passed.py:6)"
+    )
+    assert essence("no database") == "no database"
+    library = (
+        f'Traceback (most recent call last):\n  File "{os.__file__}", line 1, in f\nOSError: x'
+    )
+    assert essence(library) == "OSError: x"
