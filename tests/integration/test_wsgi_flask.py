@@ -243,6 +243,7 @@ async def test_client_leaves_a_stream(service, site):
     await until(site.stream_ended.is_set)
 
 
+@pytest.mark.parametrize("transport", ["tcp"], indirect=True)
 @integration
 async def test_client_that_does_not_read(serve, site):
     """A client that does not read is cut off after a while, and so is the stream for it."""

@@ -193,10 +193,13 @@ class Call:
         if not self._is_bodiless:
             check_length(length, len(body), ended=True)
             self._begin(body)
-        elif length is None and not body:
-            self._begin(())  # of an unknown length
+        elif length is None and body:
+            self._begin(body)  # which tells its length
         else:
-            self._begin(body if length is None else b"")
+            self._begin_bodiless(length)
+
+    def _begin_bodiless(self, length: int | None) -> None:
+        self._begin(b"" if length is not None else ())  # the latter is of an unknown length
 
     def _send_file(self, wrapper: FileWrapper, file: BinaryIO) -> None:
         length = self._checked_head().length
@@ -214,6 +217,8 @@ class Call:
         """Send a part of the body; false where the response has none."""
         length = self._checked_head().length
         if self._is_bodiless:
+            if not self._begun:
+                self._begin_bodiless(length)
             return False
         self._size += len(chunk)
         check_length(length, self._size, ended=is_all)

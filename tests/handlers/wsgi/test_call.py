@@ -271,6 +271,12 @@ def test_bodiless(status, body):
     assert reply(wire.ask()).status == int(status[:3])
 
 
+def test_head_of_what_is_written_and_returned():
+    """What is returned after something was written is not the length of all."""
+    answer, _ = over_wire(writing(b"abc", rest=[b"d"]), HEAD, "HEAD")
+    assert "Content-Length" not in answer.headers
+
+
 # close()
 
 

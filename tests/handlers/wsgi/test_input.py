@@ -8,6 +8,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mynet.handlers.wsgi.input import READ_AHEAD, BodyError, Disconnected, Input
 from mynet.http.body import RequestBody
@@ -205,6 +207,24 @@ def test_whole_bodies_do_not_fail():
     assert raw.read(1) == b"a"
     raw.fail(Disconnected("gone"))
     assert raw.read() == b"bc"
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=100).map(lambda each: each.replace(b"a", b"\n"))),
+    st.lists(st.tuples(st.sampled_from(["read", "readline"]), st.integers(0, 150))),
+)
+def test_any_reads(pieces, calls):
+    """However a body arrives, and in whatever mixture it is read, nothing is lost or doubled."""
+    reactor = AtOnce()
+    body = RequestBody(Source(), None, 1)
+    for piece in pieces:
+        body.feed(piece)
+    body.end()
+    file = io.BufferedReader(Input(body, reactor, reactor.callFromThread), 64)
+    same = io.BytesIO(b"".join(pieces))
+    for name, size in calls:
+        assert getattr(file, name)(size) == getattr(same, name)(size)
+    assert file.read() == same.read()
 
 
 def test_is_for_reading():
