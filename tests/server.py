@@ -83,19 +83,24 @@ class Server:
         """Whether it does not answer those who wish to connect."""
         self.given_up = 0
         """How many of those have given up."""
-        self._knocking: list[IProtocolFactory] = []
+        self._knocking: list[tuple[IProtocolFactory, Deferred[Any]]] = []
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
         if self.error is not None:
             return fail(self.error)
         if self.silent:
-            self._knocking.append(protocolFactory)
-            return Deferred(self._give_up)
+            waiting: Deferred[Any] = Deferred(self._give_up)
+            self._knocking.append((protocolFactory, waiting))
+            return waiting
         return succeed(self._connect(protocolFactory).protocol)
 
     def let_in(self) -> None:
-        """Answer the last who knocked, whether they still wait or not."""
-        self._connect(self._knocking.pop())
+        """Answer the first who knocked, whether they still wait or not."""
+        self._connect(self._knocking.pop(0)[0])
+
+    def turn_away(self, error: Exception) -> None:
+        """Refuse the first who knocked."""
+        self._knocking.pop(0)[1].errback(error)
 
     def _connect(self, factory: IProtocolFactory) -> Line:
         line = Line(self.clock, factory)

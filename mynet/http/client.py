@@ -384,12 +384,12 @@ class ClientConnection:
         call, body = self._call, self._body
         self._clear()
         self._stop_sending()
+        if call is not None and body is None:
+            self._home.failed(call, reason)  # before others get the room that this leaves
         self._abort()
         if body is not None:
             body.fail(reason)
-        elif call is not None:
-            self._home.failed(call, reason)
-        elif not isinstance(reason.value, ClientError):
+        elif call is None and not isinstance(reason.value, ClientError):
             log.failure("{connection} failed", reason, connection=self)
 
     # The body of a response: BodyOrigin

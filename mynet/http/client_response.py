@@ -173,7 +173,6 @@ class ResponseBody:
         """It is not wanted any more, and its connection is cut off, if it has not ended."""
         origin, self._origin = self._origin, None
         self._early.clear()
-        self._result = None
         if origin is not None:
             origin.abandon()
 

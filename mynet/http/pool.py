@@ -166,7 +166,7 @@ class Pool:
             call.interim = interim
         if upgrade:
             call.upgrade = True
-        if self._idle and not self._closed:
+        if self._idle:
             self._idle.pop().send(call)
             return call
         limits = self.limits
@@ -204,7 +204,6 @@ class Pool:
         """See `Carrier`."""
         if call in self._waiting:
             self._waiting.remove(call)
-            self._check_drained()
 
     # For its attempts
 

@@ -6,18 +6,22 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 from zope.interface import implementer
 
+from mynet.http.client import ClientConnection
 from mynet.http.client_errors import BadResponse, NotAnswered, ResponseCut, UpstreamTimeout
 from mynet.http.client_limits import ClientLimits
+from mynet.http.client_request import AT_HAND
 from mynet.http.client_response import ClientResponse
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.limits import KIB
 from mynet.http.pool import Pool
-from mynet.testing import result_of
+from mynet.testing import MemoryTransport, result_of
 from tests.conversation import chunked
 from tests.http.test_client_request import upload
 from tests.http.test_client_response import Consumer
@@ -148,6 +152,7 @@ def test_wrong_length(client, logged, pieces):
     client.advance(1)
     with pytest.raises(ValueError, match="declared"):
         result_of(result)
+    assert b"world!" not in client.line.take()
     assert client.line.transport.aborted
 
 
@@ -315,11 +320,12 @@ def test_pace_of_a_response(client):
     done = body.startProducing(Consumer())
     body.pauseProducing()
     assert client.line.transport.paused
+    client.line.protocol.dataReceived(b"x" * 10)  # it was on its way
     client.advance(1000)
     assert not done.called
     body.resumeProducing()
     assert not client.line.transport.paused
-    client.line.send(b"x" * 100_000)
+    client.line.send(b"x" * 99_990)
     assert result_of(done) is None
 
 
@@ -452,6 +458,33 @@ def test_answers_and_does_not_read(client):
     assert len(result_of(taken)) == 100_000
 
 
+def test_answers_after_it_did_not_read(client):
+    """Also where that begins while it is waited for."""
+    body = upload()
+    result = client.ask("POST", body)
+    client.line.transport.reading = False
+    for _ in range(3):
+        body.feed(b"x" * 60 * KIB)
+    client.advance(50)
+    client.line.send(LONG)
+    taken = gathered(result)
+    client.advance(50)
+    client.line.send(b"x" * 100_000)
+    assert len(result_of(taken)) == 100_000
+
+
+def test_answers_while_it_listens(client):
+    """A small response is not held back from who still sends: the rest may depend on it."""
+    client.ask("POST", upload())
+    result = client.ask("POST", upload())
+    client.line.send(OK)
+    assert not result.called
+    client.line.send(OK[:-1])
+    body = gathered(result)
+    client.line.send(OK[-1:])
+    assert result_of(body) == b"hello"
+
+
 # What is wrong
 
 
@@ -564,6 +597,18 @@ def test_cancel(client):
     assert client.pool.in_use == 0
 
 
+def test_answer_after_cancelling(client):
+    """An answer that was on its way is dropped."""
+    result = client.ask()
+    client.line.send(OK)
+    for _ in range(2):
+        result = client.ask()
+        result.cancel()
+        client.line.protocol.dataReceived(OK)
+        with pytest.raises(CancelledError):
+            result_of(result)
+
+
 def test_cancel_while_sending(client):
     """The rest of the request is not sent."""
     body = upload()
@@ -610,6 +655,24 @@ def test_response_timeout(clock):
         result_of(result)
     assert caught.value.kind == "response"
     assert client.line.transport.aborted
+
+
+def test_response_timeout_waits_for_the_request(clock):
+    """The time that the server takes to read a request is another."""
+    client = Client(clock, response_timeout=5, send_timeout=20)
+    client.ask()
+    client.line.send(OK)
+    client.line.transport.reading = False
+    result = client.ask("POST", b"x" * AT_HAND)
+    client.advance(15)
+    assert not result.called
+    client.line.transport.read()
+    client.advance(3)
+    assert not result.called
+    client.advance(5)
+    with pytest.raises(UpstreamTimeout) as caught:
+        result_of(result)
+    assert caught.value.kind == "response"
 
 
 def test_response_timeout_begins_at_the_end(clock):
@@ -759,6 +822,7 @@ def test_switched_has_no_deadlines(client):
     switch(client).hand_over(tunnel)
     client.advance(1000)
     assert not client.server.lines[0].transport.disconnected
+    assert client.clock.getDelayedCalls() == []
     client.ask()
     assert len(client.server.lines) == 2
 
@@ -818,6 +882,20 @@ def test_cut_anywhere(clock, data):
         client.line.end()
         (failure,) = fired
         assert failure.check(ResponseCut, NotAnswered)
+
+
+def test_directly_on_its_transport(clock):
+    """What Twisted's endpoints put between is out of the way once it is connected."""
+    reactor = MemoryReactorClock()
+    pool = Pool(TCP4ClientEndpoint(reactor, "192.0.2.1", 80), clock=clock)
+    result = pool.send("GET", b"/", HOST)
+    factory = reactor.tcpClients[0][2]
+    transport = MemoryTransport(clock)
+    transport.protocol = factory.buildProtocol(None)
+    transport.protocol.makeConnection(transport)
+    assert isinstance(transport.protocol, ClientConnection)
+    transport.protocol.dataReceived(OK)
+    assert result_of(result).status == 200
 
 
 def test_exchange_leaves_nothing(client):

@@ -248,6 +248,19 @@ def test_cannot_connect_again():
         fails(each, CannotConnect)
 
 
+def test_cannot_connect_one_by_one():
+    """Those who wait for one that cannot be made get a try of their own."""
+    asker = Asker(max_connections=1)
+    asker.server.silent = True
+    first, second = asker.ask(), asker.ask()
+    asker.server.turn_away(ConnectionRefusedError())
+    fails(first, CannotConnect)
+    assert not second.called
+    asker.server.let_in()
+    asker.lines[0].send(OK)
+    assert result_of(second).status == 200
+
+
 def test_connect_timeout():
     """A connection that does not come in time is given up."""
     asker = Asker(connect_timeout=5)
@@ -369,6 +382,22 @@ def test_stale_is_sent_once_more(asker):
     assert len(asker.lines) == 4
 
 
+def test_stale_twice(asker):
+    """Also where the other connection was no new one."""
+    asker.ask(), asker.ask()
+    for line in asker.lines:
+        line.send(OK)
+    asker.ask()
+    result = asker.ask(b"/again")
+    asker.server.silent = True
+    asker.lines[0].reset()
+    assert b"/again" not in asker.lines[1].take()
+    asker.lines[1].send(OK)
+    assert b"/again" in asker.lines[1].take()
+    asker.lines[1].reset()
+    assert fails(result, NotAnswered).reused
+
+
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_stale_is_not_sent_again(asker, method):
     """Where it could do harm it is left to who knows better."""
@@ -416,13 +445,13 @@ def test_stale_with_others_waiting():
     asker.ask()
     asker.lines[0].send(OK)
     first, second = asker.ask(b"/1"), asker.ask(b"/2")
-    asker.lines[0].take()
     asker.lines[0].reset()
-    results = [first, second]
-    for line in asker.lines[1:]:
+    assert len(asker.lines) == 2
+    line = asker.lines[1]
+    for target in (b"/1", b"/2"):
+        assert line.take().startswith(b"GET %b " % target)
         line.send(OK)
-        line.send(OK)
-    assert [result_of(each).status for each in results] == [200, 200]
+    assert [result_of(each).status for each in (first, second)] == [200, 200]
 
 
 # The end

@@ -193,6 +193,29 @@ def test_length_for(method, status, length):
     assert found.length_for(method) == length
 
 
+@pytest.mark.parametrize(
+    ("data", "behind", "announced"),
+    [
+        (head(b"Content-Length: 5"), b"hello", True),
+        (head(b"Content-Length: 0"), b"", True),
+        (head(b"Content-Length: 5"), b"hell", False),
+        (head(b"Content-Length: 5"), b"hello!", False),
+        (head(b"Content-Length: 5", b"Connection: close"), b"hello", False),
+        (head(b"Content-Length: 5", first=b"HTTP/1.0 200 OK"), b"hello", False),
+        (head(b"Content-Length: 5", first=b"HTTP/1.1 304 No"), b"hello", False),
+        (head(b"Content-Length: 5", first=b"HTTP/1.1 204 No"), b"hello", False),
+        (head(b"Content-Length: 5", first=b"HTTP/1.1 103 No"), b"hello", False),
+        (head(b"Transfer-Encoding: chunked"), b"0\r\n\r\n", False),
+        (head(), b"", False),
+    ],
+)
+def test_announces(data, behind, announced):
+    """A head knows a message that needs no closer look, and no other."""
+    found = read(data)
+    assert found.announces(data + behind) is announced
+    assert not found.announces(b"x" * len(data + behind))
+
+
 # Bodies
 
 
