@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from mynet.handlers.static.listing import Entry, listing, read_folder
 from mynet.handlers.static.media_types import content_type
-from mynet.handlers.static.memory import FILE, Kept, Memory
+from mynet.handlers.static.memory import FILE, TOTAL, Kept, Memory
 from mynet.handlers.static.names import Names, is_allowed, read_names
 from mynet.handlers.static.reply import asked_ranges, partial, precondition_reply
 from mynet.handlers.static.representation import Representation, mark_of, represent
@@ -30,6 +30,7 @@ from mynet.http.errors import HTTPError
 from mynet.http.exchange import RawHeaders
 from mynet.http.file import FileBody, read_resident
 from mynet.http.message import Request, Response
+from mynet.http.writing import encode_fields, field_lines
 
 log = Logger()
 
@@ -61,21 +62,23 @@ class StaticFiles:
         self,
         root: str | os.PathLike[str],
         *,
-        index: Sequence[str] = ("index.html",),
+        index: str | Sequence[str] = "index.html",
         listing: bool = False,
         fallback: str | None = None,
         follow_symlinks: bool = False,
-        dotfiles: bool | Collection[str] = False,
+        dotfiles: bool | str | Collection[str] = False,
         precompressed: bool = True,
         cache_control: str | Mapping[str, str] | None = None,
         content_types: Mapping[str, str] | None = None,
+        memory: int = TOTAL,
     ) -> None:
         """Nothing is looked up yet.
 
         Args:
             root: A folder; or a file, which is then the answer whatever the path. It may be a
                 symbolic link, and may be replaced at any time.
-            index: Names of the files, the first first, that stand for the folder they are in.
+            index: The name of the file that stands for the folder it is in; or several, of which
+                the first counts that there is.
             listing: Whether a folder without any of them is answered with a list of what is in
                 it, instead of 404.
             fallback: The path below the root of a page that is the answer where there is nothing,
@@ -84,7 +87,7 @@ class StaticFiles:
             follow_symlinks: Whether symbolic links may lead out of the root. Those that stay
                 inside are always followed.
             dotfiles: Whether names that begin with a dot are served, or which of them, such as
-                `[".well-known"]`.
+                `".well-known"`.
             precompressed: Whether `name.br`, `name.zst` and `name.gz` are sent instead of `name`
                 to clients that like them. They count if they are not older than that.
             cache_control: The Cache-Control of all files; or by patterns (as in `fnmatch`, of
@@ -92,17 +95,23 @@ class StaticFiles:
                 `{"assets/*": IMMUTABLE, "*": "no-cache"}`.
             content_types: By extension with its dot, instead of those that are usual. For text
                 of which nothing else is said, UTF-8 is added.
+            memory: How much of it may be used for small files, in bytes.
+
+        Raises:
+            ValueError: What is to be sent in a field cannot be.
         """
         self._tree = Tree(os.path.abspath(root), follow_symlinks)
-        self._index = tuple(index)
+        self._index = _several(index)
         self._lists = listing
         self._fallback = None if fallback is None else tuple(fallback.strip("/").split("/"))
-        self._dotfiles = dotfiles
-        self._codings = EXTENSIONS if precompressed else {}
+        self._dotfiles = dotfiles if isinstance(dotfiles, bool) else frozenset(_several(dotfiles))
+        self._precompressed = precompressed
         one_for_all = {"*": cache_control} if isinstance(cache_control, str) else cache_control
         self._cache_control = dict(one_for_all or {})
         self._content_types = {key.lower(): value for key, value in (content_types or {}).items()}
-        self._memory = Memory()
+        values = [*self._cache_control.values(), *self._content_types.values()]
+        field_lines(encode_fields(("Any", value) for value in values))
+        self._memory = Memory(memory)
 
     def __repr__(self) -> str:
         return f"<StaticFiles {self._tree.root}>"
@@ -222,7 +231,7 @@ class StaticFiles:
         self, wishes: Wishes, names: tuple[str, ...], opened: Opened
     ) -> tuple[Opened, str | None, tuple[str, ...]]:
         """The form of a file that the client gets, its coding, and all codings that there are."""
-        if not self._codings or opened.path == self._tree.root:
+        if not self._precompressed or opened.path == self._tree.root:
             return opened, None, ()
         path, status = opened.path, opened.status
         codings = tuple(each for each in EXTENSIONS if _is_form_of(path + EXTENSIONS[each], status))
@@ -266,6 +275,10 @@ class StaticFiles:
         opened = self._tree.open(names)
         opened.close()
         return opened.status
+
+
+def _several(names: str | Collection[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _reply(

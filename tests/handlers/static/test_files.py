@@ -126,6 +126,15 @@ def test_content_types(root):
     assert ask(site, "/a.txt").headers["Content-Type"] == "text/plain; charset=x"
 
 
+@pytest.mark.parametrize("value", ["a\r\nb: c", "a\0", "\u20ac"])
+def test_fields_that_cannot_be_sent(root, value):
+    """What cannot stand in a field is refused when the site is made, not when it is asked for."""
+    with pytest.raises(ValueError, match="not a valid header field"):
+        StaticFiles(root, cache_control=value)
+    with pytest.raises(ValueError, match="not a valid header field"):
+        StaticFiles(root, content_types={".txt": value})
+
+
 def test_cache_control_of_all(root):
     """How long a file may be kept can be said of all."""
     site = StaticFiles(root, cache_control="no-cache")
@@ -171,9 +180,14 @@ def test_hidden_files(root):
     assert ask(StaticFiles(root, dotfiles=True), "/.env").body == b"secret"
     (root / ".well-known").mkdir()
     write(root / ".well-known" / "security.txt", b"x")
-    site = StaticFiles(root, dotfiles=[".well-known"])
-    assert ask(site, "/.well-known/security.txt").status == 200
-    assert ask(site, "/.env").status == 404
+    (root / ".well").write_bytes(b"secret")
+    for site in (
+        StaticFiles(root, dotfiles=".well-known"),
+        StaticFiles(root, dotfiles=[".well-known"]),
+    ):
+        assert ask(site, "/.well-known/security.txt").status == 200
+        assert ask(site, "/.env").status == 404
+        assert ask(site, "/.well").status == 404
 
 
 def test_links(root):
@@ -286,6 +300,7 @@ def test_other_indexes(root):
     write(root / "docs" / "default.htm", b"default")
     site = StaticFiles(root, index=("empty", "home.htm", "default.htm", "index.html"))
     assert ask(site, "/docs/").body == b"default"
+    assert ask(StaticFiles(root, index="default.htm"), "/docs/").body == b"default"
     assert ask(StaticFiles(root, index=()), "/docs/").status == 404
 
 
@@ -430,6 +445,22 @@ def test_a_large_file_that_becomes_shorter(root):
 
     with pytest.raises(ValueError, match="Content-Length"):
         ask(handler, "/large.bin")
+
+
+def test_without_memory(root, monkeypatch):
+    """Who has little memory has each file read each time."""
+    reads = []
+
+    def read(file, offset, size):
+        reads.append(size)
+        return read_resident(file, offset, size)
+
+    monkeypatch.setattr(files, "read_resident", read)
+    for memory, expected in ((1_000_000, [10]), (0, [10, 10])):
+        site = StaticFiles(root, memory=memory)
+        assert [ask(site, "/a.txt").body for _ in range(2)] == [b"0123456789"] * 2
+        assert reads == expected
+        reads.clear()
 
 
 def test_middleware_may_change_a_response(root):
