@@ -49,66 +49,67 @@ if sys.version_info >= (3, 12):
         return Task(coroutine, loop=loop, eager_start=True)
 
 else:
-    _PythonTask: Any = asyncio.tasks._PyTask  # type: ignore[attr-defined]  # it is private
+    from asyncio.tasks import (  # type: ignore[attr-defined]  # they are not documented
+        _current_tasks,
+        _enter_task,
+        _leave_task,
+        _PyTask,
+        _register_task,
+    )
 
     class _FirstStep:
-        """A coroutine that yields once more what another has yielded."""
+        """Does once more what a coroutine did when it took its first step."""
 
-        __slots__ = ("_yielded",)
+        __slots__ = ("_error", "_yielded")
 
-        def __init__(self, yielded: object) -> None:
+        def __init__(self, yielded: object, error: BaseException | None) -> None:
             self._yielded = yielded
+            self._error = error
 
         def send(self, value: object) -> object:
+            if self._error is not None:
+                raise self._error
             return self._yielded
+
+    class _EagerTask(_PyTask):  # type: ignore[misc]  # it has no annotations
+        """A task of asyncio's, but for how it begins."""
+
+        # What the __init__ of tasks sets, where it is always the same
+        _name = "ASGI"
+        _num_cancels_requested = 0
+        _must_cancel = False
+        _fut_waiter = None
+
+        def __init__(self, coroutine: Coroutine[Any, Any, None], loop: AbstractEventLoop) -> None:
+            """Take the first step."""
+            self._loop = loop
+            self._callbacks: list[Any] = []
+            self._coro: Any = coroutine
+            context = self._context = copy_context()
+            outer = _current_tasks.get(loop)
+            if outer is not None:
+                _leave_task(loop, outer)
+            _enter_task(loop, self)
+            yielded = error = None
+            try:
+                yielded = context.run(coroutine.send, None)
+            except BaseException as raised:
+                error = raised
+            _leave_task(loop, self)
+            if type(error) is StopIteration and not (self._callbacks or self._must_cancel):
+                self._state = "FINISHED"
+            else:
+                self._coro = _FirstStep(yielded, error)
+                self._Task__step()  # which does what follows from it
+                self._coro = coroutine
+                _register_task(self)
+            if outer is not None:
+                _enter_task(loop, outer)
 
     def begin_task(coroutine: Coroutine[Any, Any, None], loop: AbstractEventLoop) -> Task[None]:
         """A task that has taken its first step; it may be done."""
-        task = _PythonTask.__new__(_PythonTask)
-        context = copy_context()
-        # What its __init__ does, but for calling the first step later.
-        task._loop = loop
-        task._callbacks = []
-        task._name = "ASGI"
-        task._num_cancels_requested = 0
-        task._must_cancel = False
-        task._fut_waiter = None
-        task._coro = coroutine
-        task._context = context
-        outer = asyncio.current_task(loop)
-        if outer is not None:
-            asyncio.tasks._leave_task(loop, outer)
-        asyncio.tasks._enter_task(loop, task)
-        try:
-            yielded = context.run(coroutine.send, None)
-        except StopIteration as stop:
-            super(_PythonTask, task).set_result(stop.value)
-            return task  # type: ignore[no-any-return]
-        except asyncio.CancelledError:
-            super(_PythonTask, task).cancel()
-            return task  # type: ignore[no-any-return]
-        except BaseException as error:
-            super(_PythonTask, task).set_exception(error)
-            if not isinstance(error, Exception):
-                raise
-            return task  # type: ignore[no-any-return]
-        finally:
-            asyncio.tasks._leave_task(loop, task)
-            if outer is not None:
-                asyncio.tasks._enter_task(loop, outer)
-        _go_on(task, coroutine, yielded, outer)
+        task: Any = _EagerTask(coroutine, loop)
         return task  # type: ignore[no-any-return]
-
-    def _go_on(task: Any, coroutine: object, yielded: object, outer: Task[Any] | None) -> None:
-        """Have it wait for what its coroutine has yielded."""
-        if outer is not None:
-            asyncio.tasks._leave_task(task._loop, outer)
-        task._coro = _FirstStep(yielded)
-        task._Task__step()
-        task._coro = coroutine
-        if outer is not None:
-            asyncio.tasks._enter_task(task._loop, outer)
-        asyncio.tasks._register_task(task)
 
 
 class Tasks:
@@ -137,9 +138,24 @@ class Tasks:
         if task.done():
             _ended(task)
         else:
-            self.running.add(task)
-            task.add_done_callback(self._forget)
+            self._hold(task)
         return task
+
+    def start_soon(self, coroutine: Coroutine[Any, Any, None]) -> Task[None]:
+        """The same for what takes many steps: the first in the loop's next turn.
+
+        With Python 3.11 the others cost less then, since the task is asyncio's own in C.
+
+        Raises:
+            NoLoop: There is none to run it in.
+        """
+        task = running_loop().create_task(coroutine)
+        self._hold(task)
+        return task
+
+    def _hold(self, task: Task[None]) -> None:
+        self.running.add(task)
+        task.add_done_callback(self._forget)
 
     def cancel(self) -> None:
         """Cancel all that run."""

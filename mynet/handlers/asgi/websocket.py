@@ -270,11 +270,9 @@ class Session(WebSocketProtocol):
         """Run an application, which is to answer the client."""
         answer = self._answer
         assert answer is not None
-        task = tasks.start(self._run(app, scope))
-        if not self._has_ended:
-            self._task = task
-            if self._answer is not None:
-                self._call_later(self._shared.policy.handshake_timeout, self._take_too_long)
+        self._task = tasks.start_soon(self._run(app, scope))
+        self._task.add_done_callback(self._ended)
+        self._call_later(self._shared.policy.handshake_timeout, self._take_too_long)
         return answer
 
     async def _run(self, app: ASGIApp, scope: Scope) -> None:
@@ -291,8 +289,6 @@ class Session(WebSocketProtocol):
                 self._break_off(Failure())
             else:
                 self._failed(Failure())
-        finally:
-            self._ended()
 
     def _returned(self) -> None:
         if self._state is State.UNDECIDED or self._state is State.RESPONDING:
@@ -323,10 +319,12 @@ class Session(WebSocketProtocol):
             self._shared.stats.failures += 1
             self._connection.fail(INTERNAL_ERROR, "")
 
-    def _ended(self) -> None:
+    def _ended(self, _: Task[None]) -> None:
         self._has_ended = True
         self._task = None
         self._stop_waiting()
+        if self._answer is not None:  # it was cancelled before it began
+            self._refuse(Failure(HTTPError(500)))
         if self._lingers:
             self._lingers = False
             self._shared.stats.lingering -= 1

@@ -15,6 +15,7 @@ from mynet.handlers.asgi.contract import ContractError
 from mynet.http import Limits, Response
 from mynet.testing import Client, Wire
 from mynet.websocket.codes import GOING_AWAY
+from mynet.websocket.policy import Policy
 from tests.handlers.asgi.websockets import Event, Site, Talk, echo, in_a_loop, settle
 from tests.websocket.line import Browser, masked
 
@@ -243,6 +244,8 @@ async def test_slow_client_is_closed_if_that_is_the_policy():
     assert browser.close is not None
     assert browser.close[0] == 1013
     assert site.stats.slow == 1
+    browser.hang_up()
+    await settle()
 
 
 # Refusing
@@ -547,6 +550,31 @@ async def test_is_cancelled(logged):
     assert site.ends == ["CancelledError"]
 
 
+@in_a_loop
+async def test_is_cancelled_before_it_begins():
+    """One that is cancelled before its first step has not decided: 500, and nothing is left."""
+    site = Site(echo)
+    browser = Browser(Wire(site.handler))
+    site.handler.tasks.cancel()
+    await settle(browser)
+    assert browser.status == 500
+    assert (site.talks, site.stats.lingering) == ([], 0)
+    assert [call for call in browser.wire.clock.getDelayedCalls() if "Session" in str(call)] == []
+
+
+@in_a_loop
+async def test_runs_in_a_task_of_asyncios():
+    """The task is asyncio's own, in C where Python has it, whose steps are the quickest."""
+    kinds: list[type[object]] = []
+
+    async def app(talk: Talk) -> None:
+        kinds.append(type(asyncio.current_task()))
+        await talk.accept()
+
+    await Site(app).visit()
+    assert kinds == [asyncio.Task]
+
+
 # Deadlines
 
 
@@ -576,7 +604,7 @@ async def test_never_decides(begun):
         ended.set()
         await asyncio.Event().wait()
 
-    site = Site(app, handshake_timeout=5, leave_timeout=7)
+    site = Site(app, policy=Policy(handshake_timeout=5, leave_timeout=7))
     browser = await site.visit()
     browser.advance(4)
     assert browser.status is None
@@ -638,7 +666,7 @@ async def test_goes_on_after_the_end():
         await talk.accept()
         await asyncio.Event().wait()
 
-    site = Site(app, leave_timeout=10)
+    site = Site(app, policy=Policy(leave_timeout=10))
     browser = await site.visit()
     browser.closes()
     await settle(browser)
@@ -665,7 +693,7 @@ async def test_will_not_be_cancelled():
             except asyncio.CancelledError:
                 continue
 
-    site = Site(app, leave_timeout=0)
+    site = Site(app, policy=Policy(leave_timeout=0))
     browser = await site.visit()
     browser.hang_up()
     told, forget = warnings_of()
@@ -684,7 +712,7 @@ async def test_says_goodbye_in_time():
     browser.hang_up()
     await settle()
     assert (site.ends, site.stats.lingering) == (["returned"], 0)
-    assert [call for call in browser.wire.clock.getDelayedCalls() if "_leave" in str(call)] == []
+    assert [call for call in browser.wire.clock.getDelayedCalls() if "Session" in str(call)] == []
 
 
 # Around it

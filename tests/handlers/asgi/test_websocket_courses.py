@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mynet.handlers.asgi.contract import ContractError
+from mynet.websocket.policy import Policy
 from tests.handlers.asgi.driving import drive
 from tests.handlers.asgi.websockets import Event, Site, Talk, settle
 from tests.websocket.line import Browser
@@ -43,7 +44,7 @@ class Course:
         self.steps: asyncio.Queue[str | None] = asyncio.Queue()
         self.sent: list[str] = []
         """What it has sent without an error."""
-        self.site = Site(self, leave_timeout=1, send_limit=1000)
+        self.site = Site(self, policy=Policy(leave_timeout=1, send_limit=1000))
 
     async def __call__(self, talk: Talk) -> None:
         while (step := await self.steps.get()) is not None:

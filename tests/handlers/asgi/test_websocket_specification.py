@@ -16,9 +16,9 @@ TEXT, BINARY, PING = 1, 2, 9
 
 
 async def undecided(talk: Talk) -> None:
-    """An application that waits for ever, and notes what comes."""
+    """An application that does not decide."""
     await talk.begin()
-    await asyncio.Event().wait()
+    await talk.receive()
 
 
 # The connection scope
@@ -45,6 +45,7 @@ async def test_scope():
     assert list(scope["server"]) == ["192.0.2.2", 80]
     assert "method" not in scope
     browser.hang_up()
+    await settle()
 
 
 @in_a_loop
@@ -65,6 +66,7 @@ async def test_scope_of_tls():
     assert site.talk.scope["scheme"] == "wss"
     opening.addErrback(lambda _: None)
     opening.cancel()
+    await settle()
 
 
 @in_a_loop
@@ -97,6 +99,7 @@ async def test_scope_has_no_subprotocols():
     browser = await site.visit()
     assert list(site.talk.scope["subprotocols"]) == []
     browser.hang_up()
+    await settle()
 
 
 @in_a_loop
@@ -106,6 +109,7 @@ async def test_scope_extensions():
     browser = await site.visit()
     assert site.talk.scope["extensions"]["websocket.http.response"] == {}
     browser.hang_up()
+    await settle()
 
 
 # Connect
@@ -119,6 +123,7 @@ async def test_connect_comes_first():
     assert browser.status is None
     assert site.ends == []
     browser.hang_up()
+    await settle()
 
 
 @in_a_loop
@@ -150,6 +155,8 @@ async def test_accept():
     browser = await site.visit(subprotocols=["chat"])
     assert browser.status == 101
     assert browser.protocol.subprotocol is None
+    browser.closes()
+    await settle(browser)
 
 
 @in_a_loop
