@@ -21,7 +21,7 @@ from mynet.http.client_response import ClientResponse
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.limits import KIB
 from mynet.http.pool import Pool
-from mynet.testing import MemoryTransport, result_of
+from mynet.testing import SERVER, MemoryTransport, result_of
 from tests.conversation import chunked
 from tests.http.test_client_request import upload
 from tests.http.test_client_response import Consumer
@@ -891,8 +891,9 @@ def test_directly_on_its_transport(clock):
     result = pool.send("GET", b"/", HOST)
     factory = reactor.tcpClients[0][2]
     transport = MemoryTransport(clock)
-    transport.protocol = factory.buildProtocol(None)
-    transport.protocol.makeConnection(transport)
+    built: Any = factory.buildProtocol(SERVER)
+    transport.protocol = built
+    built.makeConnection(transport)
     assert isinstance(transport.protocol, ClientConnection)
     transport.protocol.dataReceived(OK)
     assert result_of(result).status == 200

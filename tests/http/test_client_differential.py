@@ -113,7 +113,7 @@ def test_as_h11_reads_it(method, data, cuts):
 @given(methods, st.lists(responses, min_size=1, max_size=3), cuts)
 @example("GET", [OK, OK, OK], [])
 @example("HEAD", [OK, OK[:-5], OK[:-5]], [])
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_what_came_before_makes_no_difference(method, all_data, cuts):
     """A response is read the same on a connection that has served others, and after itself."""
     conversation = Conversation()
