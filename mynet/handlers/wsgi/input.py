@@ -106,9 +106,16 @@ class Input(io.RawIOBase):
     # In the thread: io.RawIOBase
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Wait for some of the body, and put it there: how much, 0 at the end.
+
+        Raises:
+            BodyError: The client broke a rule while it sent it.
+            Disconnected: The client has gone, or the request has been answered.
+        """
         target = memoryview(buffer).cast("B")
         with self._changed:
             if not self._wait():
@@ -122,6 +129,7 @@ class Input(io.RawIOBase):
         return size
 
     def readall(self) -> bytes:
+        """Wait for all that is left; it raises what `readinto` raises."""
         pieces: list[bytes] = []
         while True:
             with self._changed:
