@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import pytest
 
@@ -174,7 +175,8 @@ async def test_client_that_never_reads(front, behind):
 
 def is_held_back(service: Service) -> bool:
     """Whether nobody takes what it sends."""
-    return all(connection._write_paused for connection in service.factory.connections)
+    connections: Iterable[Any] = service.factory.connections
+    return all(connection._write_paused for connection in connections)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
@@ -223,14 +225,15 @@ async def serve_by():
     services = []
 
     async def serve(proxy: ReverseProxy) -> Service:
-        services.append(service := Service(TCP(), proxy, None))
+        service = Service(TCP(), proxy, None)
         await service.start()
+        services.append((service, proxy))
         return service
 
     yield serve
-    for service in services:
+    for service, proxy in services:
         await service.stop()
-        await service.factory.handler.stop()
+        await proxy.stop()
 
 
 @pytest.mark.parametrize("behind", ["tcp"], indirect=True)

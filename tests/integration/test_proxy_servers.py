@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from io import BytesIO
+from typing import Any
 
 import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from mynet import App
 from mynet.handlers.proxy import ReverseProxy
@@ -16,6 +18,7 @@ from tests.integration.proxying import nginx, uvicorn
 from tests.integration.serving import (
     LARGE,
     TIMEOUT,
+    TLS,
     Service,
     Transport,
     async_yield_fixture,
@@ -24,6 +27,8 @@ from tests.integration.serving import (
     until,
 )
 from tests.integration.websocket_loop import Loop
+
+CHAT = Subprotocol("chat")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +80,8 @@ with_urls = pytest.mark.parametrize("transport", ["tcp", "tls"], indirect=True)
 
 def session(service: Service) -> aiohttp.ClientSession:
     """A client of aiohttp's."""
-    context = service.transport.context() if service.transport.scheme == "https" else True
+    transport = service.transport
+    context = transport.context() if isinstance(transport, TLS) else True
     connector = aiohttp.TCPConnector(ssl=context)
     timeout = aiohttp.ClientTimeout(TIMEOUT)
     return aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=timeout)
@@ -87,12 +93,13 @@ async def test_fields(front, by_uvicorn, loop):
     """uvicorn learns what was asked for, and by whom."""
     service = await front(by_uvicorn)
 
-    async def client() -> dict[str, object]:
+    async def client() -> dict[str, Any]:
         async with session(service) as clients, clients.get(service.url("/app/a%2Fb?q")) as answer:
             assert answer.status == 200
             assert answer.cookies["a"].value == "b"
             assert answer.headers["Via"] == "1.1 front"
-            return await answer.json(content_type=None)
+            told: dict[str, Any] = await answer.json(content_type=None)
+            return told
 
     told = await loop.run(client())
     headers = dict(told["headers"])
@@ -194,12 +201,13 @@ def websocket_url(service: Service, path: str) -> str:
 async def test_websockets(front, by_uvicorn, loop):
     """The client `websockets` has a conversation with uvicorn through the proxy."""
     service = await front(by_uvicorn)
-    options = {"ssl": service.transport.context()} if service.transport.scheme == "https" else {}
-    messages = ["", "Grüße", b"\0" * 70_000, "x" * 900_000]
+    transport = service.transport
+    context = transport.context() if isinstance(transport, TLS) else None
+    messages: list[str | bytes] = ["", "Grüße", b"\0" * 70_000, "x" * 900_000]
 
     async def client() -> ConnectionClosed:
         url = websocket_url(service, "/app/chat")
-        async with connect(url, subprotocols=["chat"], proxy=None, **options) as socket:
+        async with connect(url, subprotocols=[CHAT], proxy=None, ssl=context) as socket:
             assert socket.subprotocol == "chat"
             for message in messages:
                 await socket.send(message)
@@ -256,6 +264,7 @@ async def test_bare_client(front, by_nginx):
     def client() -> bytes:
         with service.connect() as socket, socket.makefile("rb") as file:
             socket.sendall(b"GET /app/small HTTP/1.0\r\n\r\n")
-            return file.read()
+            answered: bytes = file.read()
+            return answered
 
     assert (await in_thread(client)).endswith(b"\r\n\r\nHello")

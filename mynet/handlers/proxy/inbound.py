@@ -64,7 +64,7 @@ def bodiless(answer: ClientResponse, fields: ResponseFields) -> Response:
 
 
 def with_body(
-    answer: ClientResponse, fields: ResponseFields, on_failure: Callable[[Failure], object]
+    answer: ClientResponse, fields: ResponseFields, on_failure: Callable[[ClientError], object]
 ) -> Response:
     """Any other: framed anew by its body, which goes on as it comes.
 
@@ -113,7 +113,7 @@ class _Body:
         answer: ClientResponse,
         body: ResponseBody,
         response: Response,
-        on_failure: Callable[[Failure], object],
+        on_failure: Callable[[ClientError], object],
     ) -> None:
         self.length = body.length
         self._answer = answer
@@ -137,8 +137,8 @@ class _Body:
             _add_trailers(self._response, self._answer)
 
     def _failed(self, failure: Failure) -> Failure:
-        if failure.check(ClientError):  # else it has been cancelled
-            self._on_failure(failure)
+        if isinstance(failure.value, ClientError):  # else it has been cancelled
+            self._on_failure(failure.value)
         return failure
 
     def pauseProducing(self) -> None:

@@ -175,13 +175,13 @@ class Relay:
         unanswered = isinstance(error, NotAnswered) and self._request.method in IDEMPOTENT
         return unanswered or not error.sent
 
-    def _cut_short(self, failure: Failure) -> None:
+    def _cut_short(self, error: ClientError) -> None:
         """The client has a part of an answer, and will see that it is only a part."""
-        member = self._count(failure.value)
+        member = self._count(error)
         log.warn(
             "{upstream}: {error}: the answer to {request} is cut off",
             upstream=member,
-            error=failure.value,
+            error=error,
             request=self._request,
         )
 

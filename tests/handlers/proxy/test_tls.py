@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from OpenSSL.SSL import VERIFY_NONE
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from mynet.handlers.proxy import Upstream
 from mynet.handlers.proxy.tls import client_options
@@ -20,7 +25,10 @@ def certificates(tmp_path_factory):
 
 def connection_of(options):
     assert IOpenSSLClientConnectionCreator.providedBy(options)
-    return options.clientConnectionForTLS(None)
+    protocol: Any = TLSMemoryBIOFactory(options, True, Factory.forProtocol(Protocol)).buildProtocol(
+        None
+    )
+    return options.clientConnectionForTLS(protocol)
 
 
 @pytest.mark.parametrize("name", ["backend.example", "127.0.0.1", "::1"])
@@ -42,7 +50,8 @@ def test_authorities(certificates, tmp_path):
     pem = certificates.authority.read_bytes()
     file.write_bytes(b"# ours\n" + pem + b"\n# and theirs\n" + pem)
     assert connection_of(client_options("backend.example", authority=file))
-    assert Upstream("https://backend.example", authority=str(file)).endpoint(None)
+    upstream = Upstream("https://backend.example", authority=str(file))
+    assert upstream.endpoint(MemoryReactorClock()) is not None
 
 
 def test_no_authority(tmp_path):

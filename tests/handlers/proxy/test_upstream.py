@@ -9,6 +9,7 @@ from twisted.internet.endpoints import (
     TCP6ClientEndpoint,
     UNIXClientEndpoint,
 )
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 
 from mynet.handlers.proxy.upstream import Upstream
@@ -79,7 +80,7 @@ def test_endpoint(url, kind):
 def test_socket():
     """A UNIX socket is the one that was named."""
     reactor = MemoryReactorClock()
-    Upstream("unix:/run/app.sock:/api").endpoint(reactor).connect(None)
+    Upstream("unix:/run/app.sock:/api").endpoint(reactor).connect(Factory())
     assert reactor.unixClients[0][0] == "/run/app.sock"
 
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IHalfCloseableProtocol, IStreamClientEndpoint
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 from mynet.handlers.proxy import ReverseProxy, Upstream
@@ -128,6 +128,7 @@ def said() -> Iterator[list[str]]:
     """What is logged meanwhile, line by line."""
     lines: list[str] = []
 
+    @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         lines.append(formatEvent(event))
 
