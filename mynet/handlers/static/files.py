@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from time import time
 from typing import BinaryIO
@@ -137,15 +138,8 @@ class StaticFiles:
                 found = kept.representation
                 reply = precondition_reply(found, wishes, request.method)
                 return reply or Response.raw(kept.body, 200, found.fields)
-        try:
+        with _answering_errors(request):
             return self._look_up(request, wishes)
-        except OSError as error:
-            status = _STATUSES.get(error.errno or 0)
-            if status is None:
-                raise
-            if status == 503:
-                log.error("{request} failed: {error}", request=request, error=error)
-            raise HTTPError(status) from error
 
     # What a path means
 
@@ -195,7 +189,7 @@ class StaticFiles:
                 return self._answer_file(request, wishes, inside, opened)
             opened.close()
         if self._lists:
-            return self._list(names, folder.reopen())
+            return self._list(request, names, folder.reopen())
         raise FileNotFoundError(errno.ENOENT, "a folder without an index", folder.path)
 
     # Files
@@ -257,8 +251,9 @@ class StaticFiles:
 
     # Folders
 
-    async def _list(self, names: tuple[str, ...], folder: int | str) -> Response:
-        entries, incomplete = await deferToThread(self._read_folder, names, folder)
+    async def _list(self, request: Request, names: tuple[str, ...], folder: int | str) -> Response:
+        with _answering_errors(request):
+            entries, incomplete = await deferToThread(self._read_folder, names, folder)
         return listing(names, entries, incomplete)
 
     def _read_folder(self, names: tuple[str, ...], folder: int | str) -> tuple[list[Entry], bool]:
@@ -275,6 +270,20 @@ class StaticFiles:
         opened = self._tree.open(names)
         opened.close()
         return opened.status
+
+
+@contextmanager
+def _answering_errors(request: Request) -> Iterator[None]:
+    """What the system says of a file is an answer, as far as it is about that file."""
+    try:
+        yield
+    except OSError as error:
+        status = _STATUSES.get(error.errno or 0)
+        if status is None:
+            raise
+        if status == 503:
+            log.error("{request} failed: {error}", request=request, error=error)
+        raise HTTPError(status) from error
 
 
 def _several(names: str | Collection[str]) -> tuple[str, ...]:

@@ -342,6 +342,17 @@ async def test_listing_the_root(root):
     assert re.findall('href="([^"]*)"', answer.text) == ["./docs/", "./a.txt", "./large.bin"]
 
 
+async def test_listing_that_the_system_refuses(root, monkeypatch):
+    """A folder that cannot be read right now is answered as a file is."""
+
+    def refuse(*args: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(files, "read_folder", refuse)
+    answer = await Client(StaticFiles(root, listing=True)).get("/docs/empty/")
+    assert answer.status == 503
+
+
 def test_fallback(root):
     """A page that does its own routing is the answer to what is no file."""
     site = StaticFiles(root, fallback="index.html")
