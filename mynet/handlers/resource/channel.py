@@ -108,7 +108,7 @@ class Channel:
             if self._twisted is not None:
                 self._process(self._twisted)
             if self._flow is not None:
-                self._flow.fill()
+                self._flow.pull()
         except BaseException:
             self.lose()
             raise
@@ -175,7 +175,8 @@ class Channel:
 
     def _open_flow(self) -> Flow:
         if self._flow is None:
-            self._flow = Flow(self._pieces, self.lose)
+            clock = self._request.exchange.sweep.clock
+            self._flow = Flow(self._pieces, self.lose, clock)
         return self._flow
 
     # An HTTPChannel, as requests use it
@@ -213,7 +214,7 @@ class Channel:
         if self._responded and self._bodiless:
             flow.close()  # nothing of it would be sent
         elif not (streaming or self._rendering):
-            self._request.exchange.sweep.clock.callLater(0, flow.pull)
+            flow.pull_soon()
 
     def unregisterProducer(self) -> None:
         if self._flow is not None:

@@ -1,7 +1,8 @@
 """The body of a resource's response, from who writes it to who sends it.
 
 What writes is the application, at will, or a producer that it has registered: one that pushes is
-paused while the client is slow, one that is pulled is asked again each time that it has written.
+paused while the client is slow, one that is pulled is asked again each time that it has written,
+and after a moment if it has not (twisted.web asks without end).
 What sends is whatever takes an `IBodyProducer`; what is written before it takes this one waits.
 This module knows nothing of requests.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer
+from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
@@ -23,6 +24,9 @@ from mynet.http.limits import KIB
 HIGH_WATER = 64 * KIB
 """How much may wait for who sends until producers are paused; as in Twisted's transports."""
 
+MOMENT = 0.001
+"""Seconds until a producer is asked again that has written nothing when it was."""
+
 log = Logger()
 
 
@@ -32,25 +36,27 @@ class Flow:
 
     length = UNKNOWN_LENGTH
 
-    def __init__(self, pieces: list[bytes], cut: Callable[[], object]) -> None:
+    def __init__(self, pieces: list[bytes], cut: Callable[[], object], clock: IReactorTime) -> None:
         """Begin.
 
         Args:
             pieces: What has been written already, and where the rest goes until it is sent.
             cut: Called if it will not be sent as a whole.
+            clock: The reactor.
         """
         self.ended = False
         """Whether all has been written, or no more is wanted."""
         self._pieces = pieces
         self._waiting = sum(map(len, pieces))
         self._cut = cut
+        self._clock = clock
         self._consumer: IConsumer | None = None
         self._paused = False
         self._done: Deferred[None] = Deferred()
         self._producer: Any = None
         self._pulled = False  # it writes only when asked
-        self._asking = False
         self._written = False
+        self._waits = False  # for the reactor to come round
 
     # Who writes
 
@@ -66,8 +72,6 @@ class Flow:
                 self.pauseProducing()
         else:
             self._send(self._consumer, data)
-        if self._pulled and not self._asking:
-            self.pull()
 
     def _send(self, consumer: IConsumer, data: bytes) -> None:
         try:
@@ -102,13 +106,8 @@ class Flow:
 
     # Its producer
 
-    @property
-    def pulled(self) -> bool:
-        """Whether there is a producer that is to be pulled."""
-        return self._pulled and self._producer is not None
-
     def register(self, producer: Any, streaming: bool) -> None:
-        """Have a producer write, who pushes if `streaming`; else it is to be pulled.
+        """Have a producer write, who pushes if `streaming`; else it is pulled, not yet, but soon.
 
         Raises:
             RuntimeError: There is one already.
@@ -124,26 +123,34 @@ class Flow:
         """The producer writes no more."""
         self._producer = None
 
-    def pull(self) -> None:
-        """Ask the producer for more, as long as it writes at once and the client takes it.
+    def pull_soon(self, delay: float = 0) -> None:
+        """Pull when the reactor comes round, if there is somebody to be pulled by then."""
+        if not self._waits:
+            self._waits = True
+            self._clock.callLater(delay, self._pull)
 
-        If it raises an error the body fails.
-        """
+    def _pull(self) -> None:
+        self._waits = False
         try:
-            self.fill()
+            self.pull()
         except Exception:
             self.fail(Failure())
 
-    def fill(self) -> None:
-        """The same; raises what the producer does."""
+    def pull(self) -> None:
+        """Ask the producer for more, as long as it writes at once and the client takes it.
+
+        Raises:
+            Exception: It does.
+        """
         self._written = True
-        self._asking = True
-        try:
-            while self._written and self.pulled and not self._paused and not self.ended:
-                self._written = False
-                self._producer.resumeProducing()
-        finally:
-            self._asking = False
+        while self._may_pull() and self._written:
+            self._written = False
+            self._producer.resumeProducing()
+        if self._may_pull():
+            self.pull_soon(MOMENT)
+
+    def _may_pull(self) -> bool:
+        return self._pulled and self._producer is not None and not (self._paused or self.ended)
 
     # IBodyProducer: who sends
 
@@ -166,8 +173,8 @@ class Flow:
 
     def resumeProducing(self) -> None:
         self._paused = False
-        if self.pulled:
-            self.pull()
+        if self._pulled:
+            self.pull_soon()
         elif self._producer is not None:
             self._producer.resumeProducing()
 

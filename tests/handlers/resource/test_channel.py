@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis.strategies import binary, booleans, integers, lists
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import ISSLTransport, ITransport
@@ -693,3 +695,63 @@ def test_closing_header():
     wire.send(GET)
     assert reply(wire).closes
     assert wire.closed
+
+
+# Whatever it does
+
+
+class Writing(Waiting):
+    """Writes so many of its pieces while it is rendered, the others later, or when pulled."""
+
+    def __init__(self, pieces: list[bytes], at_once: int, declared: bool) -> None:
+        super().__init__()
+        self.left = list(pieces)
+        self.at_once = at_once
+        self.length = sum(map(len, pieces)) if declared else None
+
+    def render_GET(self, request: Any) -> int:
+        if self.length is not None:
+            request.setHeader(b"content-length", b"%d" % self.length)
+        for piece in self.left[: self.at_once]:
+            request.write(piece)
+        del self.left[: self.at_once]
+        return super().render_GET(request)
+
+    def write_rest(self) -> None:
+        while self.left:
+            self.request.write(self.left.pop(0))
+        self.request.finish()
+
+    def resumeProducing(self) -> None:
+        if self.left:
+            self.request.write(self.left.pop(0))
+        else:
+            self.request.unregisterProducer()
+            self.request.finish()
+
+
+@given(
+    pieces=lists(binary(max_size=3 * KIB)),
+    at_once=integers(0, 5),
+    declared=booleans(),
+    pulled=booleans(),
+    reads=lists(integers(1, 5000), max_size=20),
+)
+@example(pieces=[b"x" * 100 * KIB] * 3, at_once=1, declared=False, pulled=True, reads=[])
+def test_nothing_is_lost(pieces, at_once, declared, pulled, reads):
+    """However a body is written, and however it is read, it arrives whole and in order."""
+    resource = Writing(pieces, at_once, declared)
+    wire = served(resource)
+    wire.stop_reading()
+    wire.send(GET)
+    if pulled:
+        resource.request.registerProducer(resource, False)
+    else:
+        resource.write_rest()
+    for size in reads:
+        wire.read(size)
+    wire.read()
+    wire.advance(len(pieces))  # of which some may be empty
+    got = reply(wire)
+    assert got.body == b"".join(pieces)
+    assert not declared or got.headers["Content-Length"] == str(len(got.body))

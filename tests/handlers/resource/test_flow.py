@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.iweb import IBodyProducer
 from zope.interface.verify import verifyObject
 
-from mynet.handlers.resource.flow import HIGH_WATER, Flow
+from mynet.handlers.resource.flow import HIGH_WATER, MOMENT, Flow
 from mynet.testing import result_of
 
 
@@ -68,8 +69,13 @@ def cut() -> Cut:
 
 
 @pytest.fixture
-def flow(cut: Cut) -> Flow:
-    return Flow([b"begun"], cut)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def flow(cut: Cut, clock: Clock) -> Flow:
+    return Flow([b"begun"], cut, clock)
 
 
 def begin(flow: Flow, slow: bool = False) -> tuple[Consumer, Deferred[None]]:
@@ -130,39 +136,60 @@ def test_push_producer_before_it_is_sent(flow):
     assert len(consumer.data) == 5 + HIGH_WATER
 
 
-def test_pull_producer(flow):
-    """A producer that is pulled is asked for more each time that it has written, and no oftener."""
+def test_pull_producer(flow, clock):
+    """A producer that is pulled is asked for more each time that it has written."""
     consumer, _ = begin(flow)
     producer = Producer(flow, pieces=2)
     flow.register(producer, False)
-    flow.pull()
+    flow.pull_soon()
+    flow.pull_soon()
+    assert producer.calls == [], "whoever registers it may have more to do"
+    clock.advance(0)
     assert producer.calls == ["resume"] * 3
-    flow.write(b" late")
-    assert producer.calls == ["resume"] * 4
-    assert consumer.data == b"begunpiecepiece late"
+    assert consumer.data == b"begunpiecepiece"
 
 
-def test_pull_producer_waits(flow):
+def test_pull_producer_writes_nothing(flow, clock):
+    """One that has not written when it was asked is asked again soon."""
+    consumer, _ = begin(flow)
+    producer = Producer(flow)
+    flow.register(producer, False)
+    flow.pull()
+    for asked in (1, 2):
+        assert producer.calls == ["resume"] * asked
+        clock.advance(MOMENT)
+    producer.pieces = 1
+    clock.advance(MOMENT)
+    assert consumer.data == b"begunpiece"
+    flow.unregister()
+    clock.advance(MOMENT)
+    assert clock.getDelayedCalls() == []
+
+
+def test_pull_producer_waits(flow, clock):
     """It is not asked while the client does not take what it wrote."""
     begin(flow, slow=True)
     producer = Producer(flow, pieces=9)
     flow.register(producer, False)
     flow.pull()
+    clock.advance(0)
     assert producer.calls == []
-    flow.resumeProducing()
-    assert producer.calls == ["resume"]
-    flow.resumeProducing()
-    assert producer.calls == ["resume", "resume"]
+    for asked in (1, 2):
+        flow.resumeProducing()
+        clock.advance(0)
+        assert producer.calls == ["resume"] * asked
 
 
-def test_pull_producer_before_it_is_sent(flow):
+def test_pull_producer_before_it_is_sent(flow, clock):
     """It is not asked either when enough waits to be sent; then it goes on."""
     producer = Producer(flow, pieces=2 * HIGH_WATER)
     flow.register(producer, False)
-    flow.fill()
+    flow.pull()
+    clock.advance(0)
     assert len(producer.calls) == -(-(HIGH_WATER - 5) // 5)
     producer.pieces = 1
     consumer, _ = begin(flow)
+    clock.advance(0)
     assert producer.pieces == 0
     assert len(consumer.data) == HIGH_WATER - HIGH_WATER % 5 + 10
 
@@ -242,7 +269,7 @@ def test_fails_though_it_seems_to_end(flow):
         result_of(done)
 
 
-def test_producer_fails(flow, cut):
+def test_producer_fails(flow, cut, clock):
     """A producer that fails where it is pulled breaks the body off."""
 
     class Failing(Producer):
@@ -251,9 +278,10 @@ def test_producer_fails(flow, cut):
 
     flow.register(Failing(flow), False)
     with pytest.raises(ZeroDivisionError):
-        flow.fill()
+        flow.pull()
     _, done = begin(flow)
-    flow.pull()
+    flow.pull_soon()
+    clock.advance(0)
     with pytest.raises(ZeroDivisionError):
         result_of(done)
     assert cut.count == 1
