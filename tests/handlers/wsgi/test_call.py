@@ -744,21 +744,6 @@ def test_bug_after_the_client_has_gone(parts, logged):
     logged.take(RuntimeError)
 
 
-def test_response_that_is_replaced():
-    """A stream that middleware does not pass on, nor close, is over when the request is."""
-    result = Result(b"a", b"b", b"c")
-    handler = hosted(answered(result), valid=False)
-
-    async def middleware(request: Request) -> Response:
-        await handler(request)
-        return Response(b"other")
-
-    wire = Wire(middleware)
-    wire.send(GET)
-    assert reply(wire).body == b"other"
-    assert result.closed == 1
-
-
 def test_too_late():
     """A request that took too long is over for the application, too."""
     wire: Any = None

@@ -14,11 +14,12 @@ from zope.interface import implementer
 
 from mynet.handlers.wsgi import WSGIHandler
 from mynet.handlers.wsgi.output import HIGH_WATER
+from mynet.http.body import RequestBody
 from mynet.http.errors import HTTPError
 from mynet.http.limits import Limits
 from mynet.http.message import Request, Response
 from mynet.testing import Client, Wire, make_request, result_of
-from tests.conversation import GET, chunked, head, post, replies, reply
+from tests.conversation import GET, Source, chunked, head, post, replies, reply
 from tests.handlers.wsgi.hosting import (
     PLAIN,
     TIMEOUT,
@@ -283,7 +284,56 @@ def test_client_goes_while_its_body_is_read(serve):
     assert isinstance(errors[0], ConnectionError)
 
 
+def test_nobody_waits_for_the_answer(serve):
+    """Where middleware has given up on an application, one that reads gets to know."""
+    waits = Event()
+    errors: list[OSError] = []
+
+    def app(environ, start_response):
+        waits.set()
+        try:
+            environ["wsgi.input"].read()
+        except OSError as error:
+            errors.append(error)
+            raise
+
+    served = serve(app)
+    request = make_request("POST")
+    request.body = RequestBody(Source(), None, 1)
+    answer = served.handler(request)
+    answer.addErrback(lambda _: None)
+    assert waits.wait(TIMEOUT)
+    served.until(lambda: request.body.awaited)
+    answer.cancel()
+    served.until(lambda: errors)
+    assert isinstance(errors[0], ConnectionError)
+
+
 # Bodies of responses
+
+
+def test_response_that_is_replaced(serve):
+    """A stream that middleware does not pass on, nor close, is over when its request is."""
+    closed = Event()
+
+    class Endless:
+        def __iter__(self):
+            while True:
+                yield b"a" * 10_000
+
+        def close(self):
+            closed.set()
+
+    served = serve(answered(Endless()))
+
+    async def middleware(request: Request) -> Response:
+        await served.handler(request)
+        return Response(b"other")
+
+    wire = Wire(middleware, clock=served.reactor)
+    wire.send(GET)
+    served.until(closed.is_set)
+    assert reply(wire).body == b"other"
 
 
 def test_client_that_does_not_read(serve):
