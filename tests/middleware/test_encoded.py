@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
+from zope.interface import implementer
 
 from mynet import Response
 from mynet.http.file import FileBody
@@ -96,6 +100,35 @@ def test_closed():
             result_of(start(anext(source, b"")))  # type: ignore[arg-type]
         result_of(start(body.aclose()))
         assert stream.closed == 1
+
+
+@implementer(IBodyProducer)
+class Producer:
+    """A body that is pushed, and notes that it is to stop."""
+
+    length = UNKNOWN_LENGTH
+    stopped = 0
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(b"one")
+        return Deferred()
+
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+    def stopProducing(self) -> None:
+        self.stopped += 1
+
+
+def test_producer_is_stopped():
+    """What pushes a body that is not wanted any more stops, at once."""
+    producer = Producer()
+    body = encoding(producer)
+    result_of(start(anext(body.__aiter__())))
+    assert producer.stopped == 0
+    result_of(start(body.aclose()))
+    assert producer.stopped == 1
 
 
 def test_file_is_closed(tmp_path):
