@@ -173,6 +173,16 @@ def test_slow_reader(arriving):
     assert len(result_of(rest)) == 10 * MIB - PIECE
 
 
+def test_eager_reader(arriving):
+    """A reader that takes all at once does not keep others waiting, however much that is."""
+    reading = arriving.request.read(None)
+    arriving.encoded.feed(encoded(bytes(10 * MIB)))
+    arriving.encoded.end()
+    assert not reading.called
+    advance(arriving)
+    assert len(result_of(reading)) == 10 * MIB
+
+
 def test_client_goes(arriving):
     """When the client goes the reader gets to know that."""
     reading = arriving.request.read()
