@@ -59,7 +59,8 @@ class RequestFields:
         field_lines([(b"Host", self._host)])
         self._via = via_element(via)
         self._trusted = Trusted(trusted)
-        self._upgrades = frozenset(name.lower().encode("ascii") for name in upgrades)
+        names = [upgrades] if isinstance(upgrades, str) else upgrades
+        self._upgrades = frozenset(name.lower().encode("ascii") for name in names)
         self._cache: dict[tuple[bytes, bytes, str, str, str], Outbound] = {}
 
     def of(self, request: Request) -> Outbound:

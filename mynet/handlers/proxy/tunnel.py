@@ -143,7 +143,8 @@ class _End:
         if not self._is_closed:
             self._is_closed = True
             self.transport.unregisterProducer()
-        self.transport.resumeProducing()  # TLS ends only when it is read
+        if not self._is_done:
+            self.transport.resumeProducing()  # TLS ends only when it is read
         self.transport.loseConnection()
 
     def abort(self) -> None:

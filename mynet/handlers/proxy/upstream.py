@@ -72,8 +72,10 @@ class Upstream:
         """
         self.url = url
         self._place = _parse(url)
-        if self._place.scheme != "https" and (not verify or authority or server_name):
-            raise ValueError(f"{url!r} has no TLS: verify, authority, server_name are for https")
+        is_told = not verify or authority is not None or server_name is not None
+        if is_told and (self._place.scheme != "https" or endpoint is not None):
+            what = "has no TLS" if endpoint is None else "has an endpoint with TLS of its own"
+            raise ValueError(f"{url!r} {what}: verify, authority, server_name are for https")
         self._verify = verify
         self._authority = authority
         self._server_name = server_name or self._place.host

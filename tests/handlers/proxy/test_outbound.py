@@ -138,7 +138,8 @@ def test_upgrade(fields, version, upgrade):
 def test_other_upgrade():
     """Protocols that may be asked for can be named."""
     section = b"Host: test\r\nConnection: upgrade\r\nUpgrade: ssh\r\n"
-    assert RequestFields(upgrades=["SSH"]).of(request_of(section)).upgrade == b"ssh"
+    for upgrades in (["SSH"], "ssh"):
+        assert RequestFields(upgrades=upgrades).of(request_of(section)).upgrade == b"ssh"
 
 
 def test_invalid():

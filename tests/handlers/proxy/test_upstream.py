@@ -61,6 +61,8 @@ def test_tls_without_tls(options):
     """Options of TLS for an upstream without TLS are an error, and not without effect."""
     with pytest.raises(ValueError, match="no TLS"):
         Upstream("http://backend", **options)
+    with pytest.raises(ValueError, match="an endpoint"):
+        Upstream("https://backend", endpoint=UNIXClientEndpoint(None, "a"), **options)
 
 
 @pytest.mark.parametrize(
