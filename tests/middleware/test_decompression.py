@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +12,7 @@ from mynet import App, HTTPError, Request, Response
 from mynet.http.body import RequestBody
 from mynet.http.errors import ClientGone
 from mynet.http.limits import KIB, MIB
+from mynet.middleware import decompression as middleware
 from mynet.middleware.codings import LEVELS, PIECE, encoder
 from mynet.middleware.decompression import HIGH_WATER, decompression
 from mynet.testing import Client, MemoryExchange, Wire, make_request, result_of
@@ -217,7 +220,29 @@ def test_answered_while_it_is_read(arriving):
     with errors_logged() as errors:
         arriving.encoded.feed(encoded(bytes(MIB)))
         advance(arriving)
+        gc.collect()  # Twisted logs an error when the last who might handle it is gone
     assert (result_of(done), errors) == (None, [])
+
+
+def test_nothing_goes_on(monkeypatch):
+    """What is decompressed half-way when its request ends is put away at once."""
+    ended: list[bool] = []
+
+    class Endless:
+        def decode(self, data: bytes) -> Iterator[bytes]:
+            try:
+                while True:
+                    yield bytes(PIECE)
+            finally:
+                ended.append(True)
+
+    monkeypatch.setattr(middleware, "decoder", lambda coding: Endless())
+    arriving = Arriving()
+    arriving.encoded.feed(b"x")
+    result_of(start(anext(arriving.request.body)))
+    assert ended == []
+    arriving.request.finish()
+    assert ended == [True]
 
 
 def test_on_a_connection():
