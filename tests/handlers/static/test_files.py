@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from mynet import App
-from mynet.handlers.static import IMMUTABLE, StaticFiles, files
+from mynet.handlers.static import IMMUTABLE, StaticFiles, files, memory
 from mynet.http.errors import HTTPError
 from mynet.http.file import FileBody, read_resident
 from mynet.http.message import Request, Response
@@ -398,6 +398,17 @@ def test_a_file_that_was_written_just_now(root, monkeypatch):
     assert ask(site, "/a.txt").body == b"9876543210"
 
 
+def test_a_clock_of_the_system_that_is_slow(root, monkeypatch):
+    """A file that changes without any sign of it is sent as it is as long as that may happen."""
+    monkeypatch.undo()
+    for module in (files, memory):
+        monkeypatch.setattr(module, "mark_of", lambda status: (0, 0, 0, 0, 0))
+    site = StaticFiles(root)
+    for data in (b"9876543210", b"0123456789"):
+        write(root / "a.txt", data)
+        assert ask(site, "/a.txt").body == data
+
+
 @pytest.mark.parametrize("size", [10, 1_000_000])
 def test_a_file_that_is_replaced(root, size):
     """From the moment a file is replaced the new one is sent, and only that."""
@@ -467,8 +478,8 @@ def test_without_memory(root, monkeypatch):
         return read_resident(file, offset, size)
 
     monkeypatch.setattr(files, "read_resident", read)
-    for memory, expected in ((1_000_000, [10]), (0, [10, 10])):
-        site = StaticFiles(root, memory=memory)
+    for size, expected in ((1_000_000, [10]), (0, [10, 10])):
+        site = StaticFiles(root, memory=size)
         assert [ask(site, "/a.txt").body for _ in range(2)] == [b"0123456789"] * 2
         assert reads == expected
         reads.clear()

@@ -104,6 +104,18 @@ def test_tags_differ(path, tmp_path):
     assert mark_of(os.stat(path)) == mark_of(os.stat(path))
 
 
+@pytest.mark.parametrize("changed", ["inode", "device", "size", "modified", "status"])
+def test_whatever_differs_is_another_state(changed):
+    """One of the things that the system tells is enough to see that a file is another."""
+    assert mark_of(told()) == mark_of(told())
+    assert mark_of(told(**{changed: 1})) != mark_of(told())
+
+
+def told(inode=0, device=0, size=0, modified=0, status=0):
+    times = {"st_mtime_ns": modified, "st_ctime_ns": status}
+    return os.stat_result((0, inode, device, 0, 0, 0, size, 0, 0, 0), times)
+
+
 def test_settling():
     """The grain of the clocks of file systems is two seconds at most."""
     assert SETTLING == 2
