@@ -2,8 +2,8 @@
 
 The request itself is twisted.web's own, or a subclass of the application's: it is fed here with
 what an `HTTPChannel` would feed it, and what it writes becomes a `Response`. That is of bytes if
-all was written by the time that the resource has been rendered; else it is streamed from the
-moment on that its head is written. Of an HTTPChannel there is what a request uses, and of a
+all was written by the time that the resource has been rendered, or, later, at once; else it is
+streamed, from the time on that the reactor comes round after its head was written. Of an HTTPChannel there is what a request uses, and of a
 transport what tells about the connection or ends it.
 """
 
@@ -16,7 +16,13 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, ISSLTransport, ITransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IReactorTime,
+    ISSLTransport,
+    ITransport,
+)
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers
@@ -48,6 +54,7 @@ class Channel:
         "_request",
         "_responded",
         "_status",
+        "_streaming",
         "_twisted",
         "_waiting",
         "factory",
@@ -68,6 +75,7 @@ class Channel:
         self._rendering = True
         self._responded = False  # a Response has been made
         self._waiting: Deferred[Response] | None = None
+        self._streaming: IDelayedCall | None = None
         self._status = 0  # 0 until the head is written
         self._fields: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
@@ -139,7 +147,7 @@ class Channel:
         return self._waiting
 
     def _cancelled(self, _: Deferred[Response]) -> None:
-        self._waiting = None
+        self._take_waiting()
         self.lose()
 
     def lose(self) -> None:
@@ -173,11 +181,39 @@ class Channel:
         self._request.on_finish(flow.close)  # something else may be sent instead
         return Response.raw(flow, self._status, self._fields)
 
+    def _respond(self) -> None:
+        """It is finished, before anything was sent; if it is still rendered that is known soon."""
+        waiting = self._take_waiting()
+        if waiting is None:
+            return
+        if self._error is not None:
+            waiting.errback(self._error)
+        else:
+            waiting.callback(self._whole())
+
+    def _stream(self) -> None:
+        """It has been begun, and not finished yet."""
+        self._streaming = None
+        waiting = self._take_waiting()
+        if waiting is not None:
+            waiting.callback(self._streamed())
+
+    def _take_waiting(self) -> Deferred[Response] | None:
+        """Who waits for the response, who from then on does so no longer."""
+        if self._streaming is not None:
+            self._streaming.cancel()
+            self._streaming = None
+        waiting, self._waiting = self._waiting, None
+        return waiting
+
     def _open_flow(self) -> Flow:
         if self._flow is None:
-            clock = self._request.exchange.sweep.clock
-            self._flow = Flow(self._pieces, self.lose, clock)
+            self._flow = Flow(self._pieces, self.lose, self._clock)
         return self._flow
+
+    @property
+    def _clock(self) -> IReactorTime:
+        return self._request.exchange.sweep.clock
 
     # An HTTPChannel, as requests use it
 
@@ -202,11 +238,8 @@ class Channel:
         self._status = twisted.code
         self._bodiless = twisted.method == b"HEAD" or twisted.code in BODILESS
         self._fields = _fields(headers)
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(self._streamed())
-            if self._twisted is None:  # it could not be sent; but the request goes on to write
-                twisted.channel = self
+        if self._waiting is not None:  # it may well be finished at once
+            self._streaming = self._clock.callLater(0, self._stream)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         flow = self._open_flow()
@@ -224,8 +257,9 @@ class Channel:
         """It is finished."""
         self._twisted = None
         failed = request.code == 500 != self._status
-        if failed and not self._responded:
-            self._error = HTTPError(500)
+        if not self._responded:
+            self._error = HTTPError(500) if failed else None
+            self._respond()
         elif self._flow is not None and failed:
             self._flow.fail(Failure(RuntimeError(f"{request} failed after it had begun to write")))
         elif self._flow is not None:

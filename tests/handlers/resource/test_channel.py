@@ -166,6 +166,7 @@ def test_later(waiting):
     assert wire.take() == b""
     waiting.request.setHeader(b"x-late", b"yes")
     waiting.request.write(b"one, ")
+    wire.advance(0)
     assert b"one, " in wire.received
     waiting.request.write(b"two")
     assert waiting.ends == []
@@ -178,11 +179,24 @@ def test_later(waiting):
     assert waiting.request.finished
 
 
+def test_later_at_once(waiting):
+    """What is written and finished at once has a length, and no chunks, whenever that is."""
+    wire = served(waiting)
+    wire.send(GET)
+    for piece in (b"one, ", b"two"):
+        waiting.request.write(piece)
+    waiting.request.finish()
+    got = reply(wire)
+    assert got.body == b"one, two"
+    assert got.headers["Content-Length"] == "8"
+
+
 def test_head_is_sent_alone(waiting):
     """Writing nothing sends the head, which somebody waits for before the first event."""
     wire = served(waiting)
     wire.send(GET)
     waiting.request.write(b"")
+    wire.advance(0)
     assert wire.received.startswith(b"HTTP/1.1 200 OK\r\n")
     waiting.request.finish()
     assert reply(wire).body == b""
@@ -277,6 +291,7 @@ def test_shorter_than_promised(waiting, logged):
     wire.send(GET)
     waiting.request.setHeader(b"content-length", b"5")
     waiting.request.write(b"hell")
+    wire.advance(0)
     waiting.request.finish()
     wire.advance(1)
     assert wire.transport.aborted
@@ -491,11 +506,24 @@ def test_fails_later(waiting, logged):
     logged.take(ZeroDivisionError)
 
 
+def test_fails_before_it_is_sent(waiting, logged):
+    """As long as nothing of it has been sent, that is so even if some was written."""
+    wire = served(waiting)
+    wire.send(GET)
+    waiting.request.write(b"It is fine. ")
+    succeed(None).addCallback(lambda _: 1 // 0).addErrback(waiting.request.processingFailed)
+    got = reply(wire)
+    assert got.status == 500
+    assert b"fine" not in got.body
+    logged.take(ZeroDivisionError)
+
+
 def test_fails_when_it_is_being_sent(waiting, logged):
     """One that comes when some has been sent cuts the client off: it does not look complete."""
     wire = served(waiting)
     wire.send(GET)
     waiting.request.write(b"It is fine. ")
+    wire.advance(0)
     succeed(None).addCallback(lambda _: 1 // 0).addErrback(waiting.request.processingFailed)
     wire.advance(1)
     assert wire.transport.aborted
