@@ -58,6 +58,20 @@ def test_refused(authorization):
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="the cave", charset="UTF-8"'
 
 
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Basic QWxhZGRpbg==",
+        credentials("A\n", "x"),
+        credentials("A", "\0"),
+        credentials("A", "\x7f"),
+    ],
+)
+def test_malformed(authorization):
+    """What is no name with a password is not even looked up."""
+    assert ask(authorization, lambda name, password: True).status == 401
+
+
 async def check_later(name: str, password: str) -> bool:
     return password == "right"
 

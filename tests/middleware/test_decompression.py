@@ -238,6 +238,7 @@ def test_nothing_goes_on(monkeypatch):
 
     monkeypatch.setattr(middleware, "decoder", lambda coding: Endless())
     arriving = Arriving()
+    assert arriving.request.body is not None
     arriving.encoded.feed(b"x")
     result_of(start(anext(arriving.request.body)))
     assert ended == []
