@@ -2,9 +2,9 @@
 
 The request itself is twisted.web's own, or a subclass of the application's: it is fed here with
 what an `HTTPChannel` would feed it, and what it writes becomes a `Response`. That is of bytes if
-all was written by the time that the resource has been rendered, or, later, at once; else it is
-streamed, from the time on that the reactor comes round after its head was written. Of an HTTPChannel there is what a request uses, and of a
-transport what tells about the connection or ends it.
+it is finished while it is rendered, or, later, in the turn of the reactor in which it was begun;
+else it is streamed from the next turn on. Of an HTTPChannel there is what a request uses, and of
+a transport what tells about the connection or ends it.
 """
 
 from __future__ import annotations
