@@ -132,7 +132,7 @@ class Child:
     def websocket(self, target: str, *subprotocols: str, **options: Any) -> ClientConnection:
         """Open a WebSocket, which waits no longer for anything than everybody else does."""
         offered = [Subprotocol(each) for each in subprotocols] or None
-        return connect(
+        opened: ClientConnection = connect(
             f"ws://{self.authority}{target}",
             subprotocols=offered,
             open_timeout=TIMEOUT,
@@ -140,6 +140,7 @@ class Child:
             proxy=None,
             **options,
         )
+        return opened
 
 
 def eventually(condition: Callable[[], object]) -> None:

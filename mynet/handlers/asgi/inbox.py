@@ -64,7 +64,7 @@ class Inbox:
         if self._end is not None:
             await sleep(0)  # who asks for ever lets others go on
             return self._end.copy()
-        waiting = get_running_loop().create_future()
+        waiting: Future[Event] = get_running_loop().create_future()
         self._waiting.append(waiting)
         try:
             return await waiting

@@ -163,7 +163,7 @@ class Session(WebSocketProtocol):
             except UnicodeEncodeError:
                 raise ContractError("websocket.send: UTF-8 has no surrogates") from None
         if text is None and isinstance(data, bytes | bytearray | memoryview):
-            return self._connection.send(data)
+            return self._connection.send(bytes(data))
         raise ContractError("websocket.send must have a text, which is a str, or else bytes")
 
     async def _perform(self, event: Event) -> None:

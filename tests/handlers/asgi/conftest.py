@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.handlers.asgi.looping import a_loop
 from tests.http.conftest import logged
 
 __all__ = ["logged", "loop"]
@@ -16,5 +15,6 @@ __all__ = ["logged", "loop"]
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop that runs when it is turned."""
-    with a_loop() as loop:
-        yield loop
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()

@@ -48,7 +48,7 @@ async def test_echo(size, compressed):
     """Messages arrive and are answered in order, however their bytes come."""
     site = Site(echo)
     browser = await site.visit(size=size, compressed=compressed)
-    messages = ["a", b"b", "c" * 1000, "c" * 1000, "\u20ac", "", b""]
+    messages: list[str | bytes] = ["a", b"b", "c" * 1000, "c" * 1000, "\u20ac", "", b""]
     browser.sends(*messages)
     await settle(browser)
     assert browser.got() == messages
@@ -393,7 +393,7 @@ async def test_breaks_a_rule_before_it_accepts(logged, wrong, caught):
     async def app(talk: Talk) -> None:
         await talk.begin()
         try:
-            await talk.send(wrong)  # type: ignore[arg-type]
+            await talk.send(wrong)
         except RuntimeError:
             if not caught:
                 raise
@@ -771,7 +771,7 @@ async def test_middleware_that_waits():
 
     browser = Browser(Wire(slowly))
     await settle(browser)
-    assert browser.status is None
+    assert browser.response is None
     go_on.set_result(None)
     await settle(browser)
     assert (browser.status, browser.got()) == (101, ["hello"])

@@ -65,7 +65,7 @@ async def error() -> str:
 @websocket("/echo")
 async def echo(socket: WebSocket[Any, Any, State]) -> None:
     await socket.accept()
-    async for text in socket.iter_data():
+    async for text in socket.iter_data("text"):
         await socket.send_data(text)
 
 
