@@ -38,7 +38,7 @@ from mynet.http.file import FileBody
 from mynet.http.forms import Form, FormLimits, read_form
 from mynet.http.reading import parse_fields
 from mynet.http.tls import TLS
-from mynet.http.writing import encode_fields
+from mynet.http.writing import ResponseFields, encode_fields, response_fields
 
 __all__ = [
     "Body",
@@ -339,6 +339,7 @@ class Response:
     """One response. It is sent once."""
 
     __slots__ = (
+        "_checked",
         "_content_type",
         "_headers",
         "_raw_headers",
@@ -372,6 +373,7 @@ class Response:
         self._content_type = content_type
         self._headers: CIMultiDict[str] | None = None
         self._raw_headers: RawHeaders | None = None
+        self._checked: ResponseFields | None = None
         self._trailers: CIMultiDict[str] | None = None
         self.has_headers = headers is not None
         """Whether it has more fields than its Content-Type, as far as it is known."""
@@ -414,6 +416,16 @@ class Response:
         raw = self._raw_headers
         return encode_fields(self.headers.items()) if raw is None else raw
 
+    def check_fields(self) -> ResponseFields:
+        """What its fields say to the protocol.
+
+        Raises:
+            ValueError, TypeError: They are not valid.
+        """
+        if self._checked is not None and self._headers is None:
+            return self._checked
+        return response_fields(self.raw_headers)
+
     @property
     def content_type(self) -> str | None:
         """Its Content-Type field."""
@@ -436,14 +448,23 @@ class Response:
         return self._trailers is not None
 
     @classmethod
-    def raw(cls, body: Body, status: int, fields: RawHeaders) -> Response:
+    def raw(
+        cls, body: Body, status: int, fields: RawHeaders, checked: ResponseFields | None = None
+    ) -> Response:
         """Of header fields as pairs of bytes, for who has them so, such as a host or a proxy.
 
         They are checked when it is sent, like any others, and until somebody asks for `headers`
         they are not converted.
+
+        Args:
+            body: As for any response.
+            status: As for any response.
+            fields: The pairs.
+            checked: What `response_fields` has made of them, for who had to check them before.
         """
         response = cls(body, status)
         response._raw_headers = fields
+        response._checked = checked
         response.has_headers = True
         return response
 

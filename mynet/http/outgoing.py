@@ -18,7 +18,6 @@ from mynet.http.writing import (
     KEEP_ALIVE_LINE,
     content_type_line,
     length_line,
-    response_fields,
     status_line,
 )
 
@@ -70,7 +69,7 @@ def frame_response(
     _check_body(response.body)
     prefix = status_and_date(status)
     if response.has_headers:
-        fields = response_fields(response.raw_headers)
+        fields = response.check_fields()
         lines, declared = fields.lines, fields.length
         keep_alive = keep_alive and not fields.close
         prefix = status_line(status) if fields.dated else prefix

@@ -6,10 +6,15 @@ Sans I/O. Each `ContractError` names the rule, since it is what an application's
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from mynet.http.exchange import RawHeaders
-from mynet.http.writing import field_lines, last_chunk, response_fields
+from mynet.http.writing import (
+    ResponseFields,
+    field_lines,
+    last_chunk,
+    response_fields,
+)
 
 
 class ContractError(RuntimeError):
@@ -25,9 +30,17 @@ class ClientDisconnected(OSError):  # noqa: N818  (it is an event, too)
 
 def is_disconnect(error: BaseException | None) -> bool:
     """Whether an exception is a `ClientDisconnected`, or has come of nothing else."""
+    return _is_disconnect(error, set())
+
+
+def _is_disconnect(error: BaseException | None, seen: set[int]) -> bool:
+    """`seen` were looked at: one that is raised out of its group has that group behind it."""
     while error is not None and not isinstance(error, ClientDisconnected):
+        if id(error) in seen:
+            return False
+        seen.add(id(error))
         if isinstance(error, BaseExceptionGroup):
-            return all(is_disconnect(each) for each in error.exceptions)
+            return all(_is_disconnect(each, seen.copy()) for each in error.exceptions)
         error = error.__cause__ or error.__context__
     return error is not None
 
@@ -47,17 +60,9 @@ def event_type(event: dict[str, Any]) -> str:
     return kind
 
 
-class Head(NamedTuple):
-    """What an event says that begins a response."""
-
-    status: int
-    fields: RawHeaders
-    plain: bool
-    """Whether its fields are no more than its Content-Type and its Content-Length."""
-    content_type: str | None
-    """The former, where it is plain."""
-    length: int | None
-    """The latter."""
+Head = tuple[int, RawHeaders, str | None, int | None, ResponseFields | None]
+"""The head of a response: its status and fields; its Content-Type, unless it has more fields than
+that and its Content-Length; the latter; and what `response_fields` says, where it has more."""
 
 
 def response_head(event: dict[str, Any]) -> Head:
@@ -66,23 +71,28 @@ def response_head(event: dict[str, Any]) -> Head:
     Raises:
         ContractError: It is not that of a response.
     """
-    status, headers = event.get("status"), event.get("headers", ())
-    if type(status) is int and type(headers) is list and 200 <= status <= 599:
-        content_type = length = None
+    status, fields = event.get("status"), event.get("headers")
+    if type(status) is int and type(fields) is list and 200 <= status <= 599:
         try:
-            for name, value in headers:  # most have nothing but these
-                if name == b"content-type" and content_type is None:
-                    content_type = _content_type(value)
-                elif name == b"content-length" and length is None and value.isdigit():
-                    length = int(value)
-                else:
-                    break
-            else:
-                return Head(status, headers, True, content_type, length)
-        except (TypeError, ValueError, AttributeError):
-            pass  # they are looked at again, and told
+            return _head(status, fields)
+        except (TypeError, ValueError, AttributeError, IndexError):
+            pass  # they are looked at again, to tell what is wrong, if anything is
     status, fields = response_start(event)
-    return Head(status, fields, False, None, response_fields(fields).length)
+    return _head(status, fields)
+
+
+def _head(status: int, fields: list[tuple[bytes, bytes]]) -> Head:
+    """That of fields which may not be valid; then it raises any Exception."""
+    content_type = length = None
+    for name, value in fields:  # most have nothing but these
+        if name == b"content-type" and content_type is None:
+            content_type = _content_type(value)
+        elif name == b"content-length" and length is None and value.isdigit():
+            length = int(value)
+        else:
+            checked = response_fields(fields)
+            return status, fields, None, checked.length, checked
+    return status, fields, content_type, length, None
 
 
 def response_start(event: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]]]:

@@ -20,6 +20,7 @@ from mynet.handlers.asgi.lifespan import Lifespan, Mode
 from mynet.handlers.asgi.running import NoLoop, Tasks, running_loop
 from mynet.handlers.asgi.scope import ASGIApp, http_scope, wants_websocket
 from mynet.handlers.asgi.websocket import open_websocket
+from mynet.http.exchange import RawHeaders
 from mynet.http.message import Request, Response
 from mynet.websocket.policy import Policy, PolicyFields
 from mynet.websocket.shared import Shared
@@ -84,6 +85,10 @@ class ASGIHandler:
         """Those of its requests."""
         self.cancelled = 0
         """How often it had to be cancelled because it went on without its client."""
+        # Requests repeat their header sections: the last one, and what it says
+        self._section: object = None
+        self._fields: RawHeaders = ()
+        self._is_websocket = False
         self._mode = lifespan
         self._lifespan: Lifespan | None = None
         self._stop_timeout = stop_timeout
@@ -93,10 +98,14 @@ class ASGIHandler:
         loop = _get_loop()
         if loop is None:
             raise NoLoop
-        fields = request.peek_raw_headers()
-        if wants_websocket(fields):
+        section = request._raw_headers
+        if section is not self._section:
+            self._section = section
+            self._fields = request.peek_raw_headers()
+            self._is_websocket = wants_websocket(self._fields)
+        if self._is_websocket:
             return open_websocket(self, request)
-        return Cycle(self, request, loop).run(http_scope(request, fields, self))
+        return Cycle(self, request, loop).run(http_scope(request, list(self._fields), self))
 
     @property
     def clock(self) -> IReactorTime:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import AbstractEventLoop, CancelledError, Future, Task
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -52,6 +53,9 @@ TRAILERS, HINT = "http.response.trailers", "http.response.early_hint"
 
 PATIENCE = 1.0
 """How many seconds an application that was cancelled is left alone at least, before it is again."""
+
+
+GONE = "the client has gone, or was answered by somebody else"
 
 
 class State(Enum):
@@ -94,50 +98,30 @@ class Host(Protocol):
 class Cycle:
     """One request, as its application has it."""
 
-    __slots__ = (
-        "_answer",
-        "_arriving",
-        "_broken",
-        "_error",
-        "_gone",
-        "_head",
-        "_host",
-        "_leaving",
-        "_loop",
-        "_receivers",
-        "_request",
-        "_response",
-        "_state",
-        "_stream",
-        "_task",
-        "_trailers",
-        "_trailing",
-        "_unread",
-        "_watches",
-    )
+    # What most requests never need is set when it is needed: these are what it is until then.
+    _task: Task[None] | None = None
+    # The request
+    _unread = True
+    _error: HTTPError | None = None  # of its body
+    _gone = False
+    _watches = False  # for the end of the exchange
+    _receivers: Sequence[Future[None]] = ()
+    _arriving: Deferred[None] | None = None  # some of the body, for them
+    # The response
+    _state = State.NOTHING
+    _head: Head  # from STARTED on
+    _response: Response | None = None  # where it is there before it is asked for,
+    _broken: BaseException | None = None  # or why there is none;
+    _answer: Deferred[Response] | None = None  # else who waits for it
+    _stream: Streamed | None = None
+    _trailers = False  # whether they are to come,
+    _trailing: CIMultiDict[str] | None = None  # and where they go
+    _leaving: IDelayedCall | None = None
 
     def __init__(self, host: Host, request: Request, loop: AbstractEventLoop) -> None:
         self._host = host
         self._request = request
         self._loop = loop
-        self._task: Task[None] | None = None
-        # The request
-        self._unread = True
-        self._error: HTTPError | None = None  # of its body
-        self._gone = False
-        self._watches = False  # for the end of the exchange
-        self._receivers: list[Future[None]] = []
-        self._arriving: Deferred[None] | None = None  # some of the body, for them
-        # The response
-        self._state = _NOTHING
-        self._head: Head | None = None
-        self._response: Response | None = None  # where it is there before it is asked for,
-        self._broken: BaseException | None = None  # or why there is none;
-        self._answer: Deferred[Response] | None = None  # else who waits for it
-        self._stream: Streamed | None = None
-        self._trailers = False  # whether they are to come,
-        self._trailing: CIMultiDict[str] | None = None  # and where they go
-        self._leaving: IDelayedCall | None = None
 
     def __repr__(self) -> str:
         return f"<ASGI application at {self._request!r}>"
@@ -165,11 +149,10 @@ class Cycle:
     async def _run(self, app: ASGIApp, scope: Scope) -> None:
         try:
             await app(scope, self.receive, self.send)
-        except (Exception, CancelledError) as error:
-            self._failed(error)
-        else:
             if self._state is not _COMPLETE:
                 self._returned()
+        except (Exception, CancelledError) as error:
+            self._failed(error)
         if self._task is not None:
             self._ended()
 
@@ -214,12 +197,11 @@ class Cycle:
             self._arriving = body.arrival()
             self._arriving.addCallbacks(self._arrived, lambda _: None)
         receiver: Future[None] = self._loop.create_future()
-        self._receivers.append(receiver)
+        self._receivers = [*self._receivers, receiver]
         try:
             await receiver
         except CancelledError:
-            if receiver in self._receivers:
-                self._receivers.remove(receiver)
+            self._receivers = [each for each in self._receivers if each is not receiver]
             if not self._receivers and self._arriving is not None:
                 arriving, self._arriving = self._arriving, None
                 arriving.cancel()
@@ -230,7 +212,7 @@ class Cycle:
         self._wake()
 
     def _wake(self) -> None:
-        receivers, self._receivers = self._receivers, []
+        receivers, self._receivers = self._receivers, ()
         for receiver in receivers:
             if not receiver.done():
                 receiver.set_result(None)
@@ -246,9 +228,16 @@ class Cycle:
         """
         try:
             state = self._state
-            kind = event_type(event)
+            try:
+                kind = event["type"]
+            except (TypeError, KeyError, IndexError):
+                kind = event_type(event)  # which tells what is wrong
             if state is _NOTHING and kind == START:
-                self._start(event)
+                if self._gone:
+                    raise ClientDisconnected(GONE)
+                self._head = response_head(event)
+                self._trailers = "trailers" in event and bool(event["trailers"])
+                self._state = _STARTED
             elif state is _STREAMING and kind == BODY:
                 await self._push(event)
             elif state is not _STARTED or kind != BODY or not self._respond_at_once(event):
@@ -260,29 +249,22 @@ class Cycle:
                 log.error("{cycle}: {error}", cycle=self, error=error)
             raise
 
-    def _start(self, event: Event) -> None:
-        if self._gone:
-            raise ClientDisconnected("the client has gone, or was answered by somebody else")
-        self._head = response_head(event)
-        self._trailers = bool(event.get("trailers", False))
-        self._state = _STARTED
-
     def _respond_at_once(self, event: Event) -> bool:
-        """Answer with a body that is whole."""
-        body, more = response_body(event)
-        if more or self._trailers or self._gone:
+        """Answer with a body that is whole, unless it is not, or more is to follow."""
+        if self._trailers or self._gone or (event.get("more_body")):
             return False
-        head = self._head
-        assert head is not None
-        if head.length is not None and head.length != len(body) and not self._is_bodiless(head):
-            raise ContractError(
-                f"Content-Length is {head.length}, but {BODY} has {len(body)} bytes"
-            )
+        body = event.get("body", b"")
+        if type(body) is not bytes:
+            body, _ = response_body(event)
+        status, fields, content_type, length, checked = self._head
+        as_declared = length is None or length == len(body)
+        if not (as_declared or self._is_bodiless):
+            raise ContractError(f"Content-Length is {length}, but {BODY} has {len(body)} bytes")
         self._state = _COMPLETE
-        if head.plain and (head.length is None or head.length == len(body)):
-            response = Response(body, head.status, None, head.content_type)
+        if checked is None and as_declared:
+            response = Response(body, status, None, content_type)
         else:
-            response = Response.raw(body, head.status, head.fields)
+            response = Response.raw(body, status, fields, checked)
         self._respond(response)
         return True
 
@@ -292,7 +274,7 @@ class Cycle:
         if state is _COMPLETE:
             log.warn("{cycle}: {kind} came after the end, and is ignored", cycle=self, kind=kind)
         elif self._gone:
-            raise ClientDisconnected("the client has gone, or was answered by somebody else")
+            raise ClientDisconnected(GONE)
         elif kind == HINT:
             self._hint(event)
         elif kind == BODY and state is _STARTED:
@@ -307,6 +289,7 @@ class Cycle:
         elif kind == TRAILERS and state is State.TRAILING:
             self._trail(event)
         else:
+            kind = event_type(event)
             raise ContractError(f"{kind} was sent, but expected was {EXPECTED[state]}")
 
     def _hint(self, event: Event) -> None:
@@ -318,11 +301,9 @@ class Cycle:
 
     def _begin_stream(self) -> None:
         """Answer with a body that is still to come; nobody gets it where there may be none."""
-        head = self._head
-        assert head is not None
         self._stream = Streamed()
         response = self._response_of(self._stream)
-        if self._is_bodiless(head):
+        if self._is_bodiless:
             self._state = State.DROPPING
             self._stream.end()
         else:
@@ -333,14 +314,14 @@ class Cycle:
         self._respond(response)
 
     def _response_of(self, body: Body) -> Response:
-        head = self._head
-        assert head is not None
-        if head.plain and head.length is None:
-            return Response(body, head.status, None, head.content_type)
-        return Response.raw(body, head.status, head.fields)
+        status, fields, content_type, length, checked = self._head
+        if checked is None and length is None:
+            return Response(body, status, None, content_type)
+        return Response.raw(body, status, fields, checked)
 
-    def _is_bodiless(self, head: Head) -> bool:
-        return head.status in BODILESS or self._request.method == "HEAD"
+    @property
+    def _is_bodiless(self) -> bool:
+        return self._head[0] in BODILESS or self._request.method == "HEAD"
 
     async def _push(self, event: Event) -> None:
         body, more = response_body(event)

@@ -16,9 +16,6 @@ from contextvars import copy_context
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-
-log = Logger()
 
 
 class NoLoop(RuntimeError):  # noqa: N818  (it is told to people)
@@ -124,8 +121,8 @@ class Tasks:
     ) -> Task[None]:
         """Run a coroutine: when this returns it has taken its first step, and may be done.
 
-        It is held until it ends. What it raises, but for CancelledErrors, is logged: it should
-        have dealt with that.
+        It is held until it ends. What it raises is logged by asyncio: it should have dealt with
+        that.
 
         Args:
             coroutine: One that has not been started.
@@ -135,9 +132,7 @@ class Tasks:
             NoLoop: There is none to run it in.
         """
         task = begin_task(coroutine, loop or running_loop())
-        if task.done():
-            _ended(task)
-        else:
+        if not task.done():
             self._hold(task)
         return task
 
@@ -155,7 +150,7 @@ class Tasks:
 
     def _hold(self, task: Task[None]) -> None:
         self.running.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self.running.discard)
 
     def cancel(self) -> None:
         """Cancel all that run."""
@@ -177,12 +172,3 @@ class Tasks:
         if not waiting:
             ended.callback(None)
         return ended
-
-    def _forget(self, task: Task[None]) -> None:
-        self.running.discard(task)
-        _ended(task)
-
-
-def _ended(task: Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("{task} has failed: {error!r}", task=task, error=error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from mynet.handlers.asgi.tls import tls_extension
@@ -55,11 +55,14 @@ def http_scope(request: Request, fields: RawHeaders, host: Host) -> Scope:
         HTTPError: 400, where the path is not UTF-8.
     """
     exchange = request.exchange
-    root_path, path, raw_path = _paths(request, host.root_path)
-    extensions = HTTP_EXTENSIONS.copy()
+    path, raw_path, root_path = request.path, request.raw_path, host.root_path
+    if root_path or request.root_path:
+        root_path, path, raw_path = _paths(request, root_path)
     scheme = exchange.scheme
+    extensions = HTTP_EXTENSIONS.copy()
     if scheme == "https":
         _add_tls(extensions, request)
+    client, server = exchange.client, exchange.server
     return {
         "type": "http",
         "asgi": {"version": VERSION, "spec_version": SPEC_VERSION},
@@ -71,8 +74,8 @@ def http_scope(request: Request, fields: RawHeaders, host: Host) -> Scope:
         "query_string": request.query_string,
         "root_path": root_path,
         "headers": fields,
-        "client": address_of(exchange.client),
-        "server": server_of(exchange.server),
+        "client": (client.host, client.port) if type(client) is IPv4Address else address_of(client),
+        "server": (server.host, server.port) if type(server) is IPv4Address else server_of(server),
         "state": host.state.copy(),
         "extensions": extensions,
     }
