@@ -157,7 +157,8 @@ class Relay:
         """Have the upstream left alone, if it has failed so often; return it."""
         member = self._member
         assert member is not None
-        if not is_queue(error) and member.record.failed(member.now):
+        stale = isinstance(error, NotAnswered) and error.reused  # which any server may do
+        if not is_queue(error) and not stale and member.record.failed(member.now):
             log.warn(
                 "{upstream} is left alone for {seconds:.0f} s: {error}",
                 upstream=member,

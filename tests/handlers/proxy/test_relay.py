@@ -273,6 +273,18 @@ def test_stale_connection():
     assert [each.text for each in replies(wire, "GET", "GET")] == ["Hello", "Hello"]
 
 
+def test_stale_connection_and_a_post():
+    """A POST is not sent twice, but that is no failure of the upstream."""
+    setting = Setting(failures=FailurePolicy(failures=1))
+    wire = setting.client(GET)
+    setting.server.line.say(HELLO)
+    wire.send(post(b"Content-Length: 1", body=b"x"))
+    setting.server.line.end()
+    assert [each.status for each in replies(wire, "GET", "POST")] == [200, 502]
+    assert len(setting.server.lines) == 1
+    assert not setting.records[0].out_until
+
+
 def test_left_alone():
     """One that failed time and again is left alone for a while, and then asked again."""
     setting = Setting(2, failures=FailurePolicy(failures=2, pause=5))
