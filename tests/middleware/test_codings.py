@@ -140,8 +140,9 @@ def test_large_windows_are_refused():
 
 def test_levels():
     """A level that is none, and a coding that nobody knows, are told when they are chosen."""
-    for coding, level in LEVELS.items():
-        check_level(coding, level)
+    for coding, hardest in {"zstd": 19, "br": 11, "gzip": 9, "deflate": 9}.items():
+        check_level(coding, 1)
+        check_level(coding, hardest)
     with pytest.raises(ValueError, match="levels of gzip are 1 to 9, not 10"):
         check_level("gzip", 10)
     with pytest.raises(ValueError, match=r"there is no content coding 'lzma' here$"):
