@@ -13,12 +13,16 @@ from twisted.internet.interfaces import ITransport
 from tests.child import PACKAGE, run_python
 
 ORDER = """
-    mynet.late mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.sweep
+    mynet.late
+    mynet.http.errors mynet.http.limits mynet.http.body mynet.http.tls mynet.http.sweep
     mynet.http.pace mynet.http.file mynet.http.exchange mynet.http.decoding mynet.http.forms
     mynet.http.reading mynet.http.writing mynet.http.message mynet.http.outgoing
     mynet.http.coroutines mynet.http.sending mynet.http.sendfile mynet.http.incoming
-    mynet.http.shared mynet.http.connection mynet.http.http1
-    mynet.http.factory mynet.http
+    mynet.http.shared mynet.http.connection mynet.http.http1 mynet.http.factory
+    mynet.http.accept mynet.http.conditional mynet.http.ranges
+    mynet.http.client_errors mynet.http.client_limits mynet.http.response_reading
+    mynet.http.client_response mynet.http.client_request mynet.http.client mynet.http.pool
+    mynet.http
     mynet.websocket.codes mynet.websocket.masking mynet.websocket.frames
     mynet.websocket.deflate mynet.websocket.handshake mynet.websocket.messages
     mynet.websocket.message mynet.websocket.policy mynet.websocket.stats
@@ -28,6 +32,9 @@ ORDER = """
     mynet.websocket.url mynet.websocket.answer mynet.websocket.client
     mynet.websocket.factory mynet.websocket
     mynet.routing mynet.debug mynet.responding mynet.app mynet
+    mynet.middleware
+    mynet.handlers.asgi mynet.handlers.wsgi mynet.handlers.resource mynet.handlers.static
+    mynet.handlers.proxy mynet.handlers
     mynet.realtime mynet.testing mynet.demo
     mynet.uvreactor.stream mynet.uvreactor.unix mynet.uvreactor.clients
     mynet.uvreactor.listening mynet.uvreactor.reactor mynet.uvreactor
