@@ -64,7 +64,10 @@ class Exchange(BodySource, Protocol):
         """
 
     def disconnected(self) -> Deferred[None]:
-        """A new Deferred that fires when the client goes before its response is sent."""
+        """A new Deferred that fires when the client goes before its response is sent.
+
+        Or seems to: when it closes its side.
+        """
 
     def abort(self) -> None:
         """Cut it off: nothing more is sent, and what has been does not look complete."""

@@ -760,11 +760,14 @@ class HTTP1Connection(Connection):
         if request is not None and request.body is not None:
             request.body.fail(ClientGone("the client has gone"))
         cancel(task)
+        self._tell_gone()
+        if request is not None:
+            request.finish()
+
+    def _tell_gone(self) -> None:
         gone, self._gone = self._gone, None
         for waiting in gone or ():
             waiting.callback(None)
-        if request is not None:
-            request.finish()
 
     # IHalfCloseableProtocol
 
@@ -778,6 +781,7 @@ class HTTP1Connection(Connection):
         else:
             if self._request is not None:
                 self._expect_progress()
+                self._tell_gone()
             if self._incoming is not None:
                 self._body_failed(self._incoming, bad("The body ended early."))
             else:

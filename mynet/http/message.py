@@ -276,8 +276,10 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     def disconnected(self) -> Deferred[None]:
         """A new Deferred that fires if the client goes before it has its response.
 
-        It never fires otherwise, but at once when the exchange is over. A handler that
-        just waits needs it not: what it waits for is cancelled.
+        It also fires when the client closes its side of the connection, because that cannot
+        be told from going; some still wait for their response. It never fires otherwise, but
+        at once when the exchange is over. A handler that just waits needs it not: what it
+        waits for is cancelled.
         """
         return succeed(None) if self.finished else self.exchange.disconnected()
 

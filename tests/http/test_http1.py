@@ -306,6 +306,23 @@ def test_half_closed_client_whose_handlers_wait():
     assert wire.transport.disconnected
 
 
+def test_half_closed_client_may_have_gone():
+    """Whoever asks is told, since it may have gone; what it had asked before is another matter."""
+    handler = Waiting()
+    wire = Wire(handler)
+    wire.send(get("/1") + get("/2"))
+    told: list[int] = []
+    handler.requests[0].disconnected().addCallback(lambda _: told.append(1))
+    wire.half_close()
+    assert told == [1]
+    handler.answers[0].callback(Response(b"1"))
+    handler.requests[1].disconnected().addCallback(lambda _: told.append(2))
+    assert told == [1]
+    wire.hang_up()
+    assert told == [1, 2]
+    assert reply(wire).body == b"1"
+
+
 def test_half_closed_client_that_does_not_read():
     """Also when it reads slowly: the connection ends when it has read all."""
     wire = Wire(lambda request: Response(b"x" * 100 * KIB))

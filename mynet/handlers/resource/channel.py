@@ -141,6 +141,8 @@ class Channel:
             return self._whole()
         if self._closing:
             self.abortConnection()
+        # As twisted.web has it, a client that closes its side has gone.
+        self._request.disconnected().addCallback(lambda _: self.abortConnection())
         if self._status:
             return self._streamed()
         self._waiting = Deferred(self._cancelled)

@@ -564,6 +564,20 @@ def test_client_goes_while_it_waits(waiting):
         waiting.request.finish()
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_client_closes_its_side(waiting, begun):
+    """As with twisted.web, a client that sends no more has gone: who waits is told at once."""
+    wire = served(waiting)
+    wire.send(GET)
+    if begun:
+        waiting.request.write(b"begun")
+        wire.advance(0)
+    wire.half_close()
+    wire.advance(0)
+    assert [end.type for end in waiting.ends] == [ConnectionDone]
+    assert wire.transport.aborted
+
+
 @pytest.mark.parametrize("streaming", [True, False])
 def test_client_goes_while_it_reads(waiting, streaming):
     """A producer is stopped, and then the request told, when the client goes."""
