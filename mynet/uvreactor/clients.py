@@ -91,7 +91,9 @@ class UNIXClient(unix.Client):
 
     def _connectDone(self) -> None:
         protocol = _protocol_of(self)
-        if protocol is None or is_direct(protocol):
+        # Twisted's endpoints put one of their own before it.
+        wanted = getattr(protocol, "_wrappedProtocol", protocol)
+        if protocol is None or is_direct(wanted):
             _hand_over(self, protocol, UNIXClientStream)
         else:
             self.protocol = protocol

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from twisted.internet import unix
 from twisted.internet.address import UNIXAddress
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IUNIXTransport
+from twisted.internet.protocol import Factory
 
 from mynet.uvreactor.unix import UNIXStream
 from tests.uvreactor.stories import MUCH, once_uv, only_direct, story
@@ -101,3 +103,17 @@ async def test_files(place, path):
     transport = place.protocols[0].transport
     assert isinstance(transport, unix.Server)
     assert IUNIXTransport.providedBy(transport)
+
+
+@only_direct
+@story
+async def test_direct_behind_an_endpoint(place, path):
+    """A direct protocol stays one where Twisted's endpoint puts another before it."""
+    place.listen_unix(path, on_data=lambda it: it.transport.write(it.received))
+    factory = Factory.forProtocol(place.kind)
+    client = await UNIXClientEndpoint(place.reactor, path).connect(factory)
+    assert isinstance(client.transport, UNIXStream)
+    client.transport.write(b"hello")
+    await place.until(lambda: client.received == b"hello")
+    client.transport.loseConnection()
+    await place.until(lambda: client.reason)
