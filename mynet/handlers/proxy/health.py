@@ -90,7 +90,6 @@ class Record:
             return False
         self._pause = min(self._pause * 2 or policy.pause, policy.longest_pause)
         self.out_until = now + self._pause
-        self._failures.clear()
         return True
 
     def answered(self) -> None:

@@ -193,7 +193,7 @@ class _End:
 
     def resumeProducing(self) -> None:
         self.send_by = inf
-        if not self.is_lost and not self._is_done:
+        if not self.is_lost:
             self.transport.resumeProducing()
 
     def stopProducing(self) -> None:

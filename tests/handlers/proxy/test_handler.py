@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mynet import App
-from mynet.handlers.proxy import ReverseProxy
+from mynet.handlers.proxy import ReverseProxy, Upstream
 from mynet.http import Limits
 from mynet.http.limits import KIB
 from mynet.http.reading import parse_fields
@@ -164,7 +164,7 @@ def test_upload_at_the_pace_of_the_upstream():
     wire = setting.client(post(b"Content-Length: %d" % SIZE))
     setting.server.line.transport.reading = False
     sent = 0
-    while not wire.transport.paused:
+    while not wire.transport.paused and sent < SIZE:
         wire.send(b"x" * KIB)
         sent += KIB
     assert sent < SIZE
@@ -330,15 +330,17 @@ def test_redirect():
     app = App()
     app.mount("/app", setting.proxy)
     wire = Wire(app, clock=setting.clock)
-    for location, expected in (
-        (b"http://server0/api/x?y", "/app/x?y"),
-        (b"http://server0/apiary", "http://server0/apiary"),
-        (b"/x", "/x"),
-        (b"https://else.where/", "https://else.where/"),
+    for status, location, expected in (
+        (b"302 Found", b"http://server0/api/x?y", "/app/x?y"),
+        (b"201 Created", b"http://server0/api/x?y", "/app/x?y"),
+        (b"200 OK", b"http://server0/api/x?y", "http://server0/api/x?y"),
+        (b"302 Found", b"http://server0/apiary", "http://server0/apiary"),
+        (b"302 Found", b"/x", "/x"),
+        (b"302 Found", b"https://else.where/", "https://else.where/"),
     ):
         wire.send(head(line=b"GET /app/ HTTP/1.1"))
         lines = (b"Location: " + location, b"Content-Length: 0")
-        setting.server.line.say(answer(*lines, status=b"302 Found"))
+        setting.server.line.say(answer(*lines, status=status))
         assert reply(wire).headers["Location"] == expected
 
 
@@ -350,7 +352,7 @@ def test_download_at_the_pace_of_the_client():
     line = setting.server.line
     line.say(answer(b"Content-Length: %d" % SIZE))
     sent = 0
-    while not line.transport.paused:
+    while not line.transport.paused and sent < SIZE:
         line.say(b"x" * KIB)
         sent += KIB
     assert sent < SIZE
@@ -398,6 +400,13 @@ def test_stop():
     wire.send(GET)
     setting.server.line.say(HELLO)
     assert reply(wire).status == 200
+
+
+def test_start(tmp_path):
+    """What is wrong with an upstream's certificates is an error when the proxy starts."""
+    upstream = Upstream("https://127.0.0.1", authority=tmp_path / "none.pem")
+    with pytest.raises(FileNotFoundError):
+        ReverseProxy(upstream, reactor=Setting().clock).start()
 
 
 def test_no_upstreams():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.address import IPv4Address
 
 from mynet.handlers.proxy.fields import CACHED
 from mynet.handlers.proxy.outbound import RequestFields
@@ -170,6 +171,12 @@ def test_not_remembered_for_others():
     other.mount(0)
     other.root_path = "/app"
     assert policies.of(other) != outbound
+    other = request_of(section)
+    other.exchange.scheme = "https"
+    assert b"proto=https" in policies.of(other).lines
+    other = request_of(section)
+    other.exchange.client = IPv4Address("TCP", "192.0.2.99", 1)
+    assert b"for=192.0.2.99" in policies.of(other).lines
 
 
 def test_large():

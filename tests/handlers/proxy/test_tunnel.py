@@ -123,11 +123,20 @@ def test_protocol_that_is_not_allowed():
     assert reply(wire).text == "Hello"
 
 
+def test_body():
+    """A request with a body asks for no other protocol, since what follows would not be clear."""
+    setting = Setting()
+    wire = setting.client(OPENING.replace(b"GET", b"POST")[:-2] + b"Content-Length: 1\r\n\r\nx")
+    assert b"pgrade" not in setting.server.line.take()
+    setting.server.line.say(HELLO)
+    assert reply(wire, "POST").text == "Hello"
+
+
 def test_pace_of_the_client(joined):
     """While the client takes nothing, the upstream cannot send more than buffers hold."""
     joined.wire.stop_reading()
     sent = 0
-    while not joined.line.transport.paused:
+    while not joined.line.transport.paused and sent < SIZE:
         joined.line.say(b"x" * KIB)
         sent += KIB
     assert sent < SIZE
@@ -140,7 +149,7 @@ def test_pace_of_the_upstream(joined):
     """And the other way round."""
     joined.line.transport.reading = False
     sent = 0
-    while not joined.wire.transport.paused:
+    while not joined.wire.transport.paused and sent < SIZE:
         joined.wire.send(b"x" * KIB)
         sent += KIB
     assert sent < SIZE
@@ -230,11 +239,36 @@ def test_client_that_takes_nothing():
     """So is one whose client takes nothing of what waits for it."""
     joined = Joined(limits=ClientLimits(send_timeout=20))
     joined.wire.stop_reading()
-    while not joined.line.transport.paused:
-        joined.line.say(b"x" * KIB)
+    joined.line.say(b"x" * SIZE)
     joined.wire.advance(22)
     assert joined.wire.transport.aborted
     assert joined.line.closed
+
+
+def test_client_that_takes_it_at_last():
+    """But not one that has taken it in time, and is silent then."""
+    joined = Joined(limits=ClientLimits(send_timeout=20))
+    joined.wire.stop_reading()
+    joined.line.say(b"x" * SIZE)
+    joined.wire.advance(10)
+    joined.wire.read()
+    joined.wire.advance(30)
+    assert not joined.wire.transport.disconnected
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_end_that_is_done_is_not_read(joined, over_tls):
+    """Nothing more is read of an end that has said that it is done."""
+    resumed: list[None] = []
+    joined.wire.stop_reading()
+    joined.line.say(b"x" * SIZE)
+    joined.line.transport.resumeProducing = lambda: resumed.append(None)
+    if over_tls:
+        directlyProvides(joined.wire.transport, ISSLTransport)
+    joined.line.half_close()
+    joined.wire.read()
+    assert joined.wire.take() == b"x" * SIZE
+    assert resumed == []
 
 
 def test_drain(joined):
