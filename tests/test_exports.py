@@ -12,9 +12,16 @@ NAMES = {
         "App ClientGone FormLimits HTTPError Handler Middleware Request Response Upgrade "
         "WebSocket WebSocketClosed WebSocketError"
     ),
+    "mynet.handlers.asgi": "ASGIHandler NoLoop StartupFailed",
+    "mynet.handlers.proxy": "ClientLimits FailurePolicy HealthCheck ReverseProxy Upstream",
+    "mynet.handlers.resource": "ResourceHandler",
+    "mynet.handlers.static": "EXTENSIONS IMMUTABLE StaticFiles",
+    "mynet.handlers.wsgi": "Application WSGIError WSGIHandler",
     "mynet.http": (
-        "Access ClientGone Exchange Form FormLimits HTTPError HTTPFactory Handler Limits "
-        "Middleware Request RequestBody Response Stats TLS Upgrade UploadedFile"
+        "Access BadResponse CannotConnect ClientError ClientGone ClientLimits ClientResponse "
+        "Exchange FileBody Form FormLimits HTTPError HTTPFactory Handler Limits Middleware "
+        "NotAnswered Pool PoolFull Request RequestBody Response ResponseBody ResponseCut Stats "
+        "TLS Upgrade UploadedFile UpstreamTimeout"
     ),
     "mynet.realtime": "MemoryTopics Subscriber TopicError TopicLimits TopicStats Topics",
     "mynet.uvreactor": "UVReactor install",

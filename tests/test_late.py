@@ -28,9 +28,10 @@ def test_found_when_asked_for(monkeypatch):
     [
         ("import mynet, mynet.http; mynet.App()", "mynet.websocket"),
         ("import mynet.websocket", "mynet.websocket.client"),
+        ("import mynet.http", "mynet.http.client_errors"),
     ],
 )
 def test_not_imported(code, module):
-    """A server without WebSockets does not wait for them, nor one with them for the client."""
+    """A server does not wait for WebSockets if it has none, nor for clients."""
     run = run_python("-c", f"import sys; {code}; print({module!r} in sys.modules)")
     assert (run.stdout, run.stderr) == ("False\n", "")
