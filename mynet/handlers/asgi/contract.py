@@ -72,13 +72,12 @@ def response_head(event: dict[str, Any]) -> Head:
         ContractError: It is not that of a response.
     """
     status, fields = event.get("status"), event.get("headers")
-    if type(status) is int and type(fields) is list and 200 <= status <= 599:
-        try:
-            return _head(status, fields)
-        except (TypeError, ValueError, AttributeError, IndexError):
-            pass  # they are looked at again, to tell what is wrong, if anything is
-    status, fields = response_start(event)
-    return _head(status, fields)
+    if type(status) is not int or type(fields) is not list or not 200 <= status <= 599:
+        return _head(*response_start(event))
+    try:
+        return _head(status, fields)
+    except (TypeError, ValueError, AttributeError, IndexError):
+        return _head(*response_start(event))  # which tells what is wrong, if anything is
 
 
 def _head(status: int, fields: list[tuple[bytes, bytes]]) -> Head:

@@ -37,7 +37,7 @@ from mynet.handlers.asgi.contract import (
     trailer_fields,
 )
 from mynet.handlers.asgi.files import open_path, open_shared, pieces_of
-from mynet.handlers.asgi.running import Tasks
+from mynet.handlers.asgi.running import Tasks, begin_task
 from mynet.handlers.asgi.scope import ASGIApp, Event, Scope
 from mynet.handlers.asgi.stream import Streamed
 from mynet.http.errors import ClientGone, HTTPError
@@ -133,9 +133,10 @@ class Cycle:
             Exception: What the application has raised without waiting before.
         """
         host = self._host
-        task = host.tasks.start(self._run(host.app, scope), self._loop)
+        task = begin_task(self._run(host.app, scope), self._loop)
         if not task.done():
             self._task = task
+            host.tasks.hold(task)
         response = self._response
         if response is not None:
             self._response = None
@@ -265,7 +266,10 @@ class Cycle:
             response = Response(body, status, None, content_type)
         else:
             response = Response.raw(body, status, fields, checked)
-        self._respond(response)
+        if self._answer is None:  # as for most
+            self._response = response
+        else:
+            self._respond(response)
         return True
 
     async def _perform(self, kind: str, event: Event) -> None:
@@ -395,7 +399,7 @@ class Cycle:
         """It has said less than all."""
         if not self._gone:
             error = ContractError(f"it has returned, but expected was {EXPECTED[self._state]}")
-            if not self._is_streaming:
+            if not (self._is_streaming or self._error is not None):
                 log.error("{cycle}: {error}", cycle=self, error=error)
             self._failed(error)
 

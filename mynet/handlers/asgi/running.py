@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio import AbstractEventLoop, Task
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
@@ -59,7 +59,7 @@ else:
 
         __slots__ = ("_error", "_yielded")
 
-        def __init__(self, yielded: object, error: BaseException | None) -> None:
+        def __init__(self, yielded: object, error: BaseException | None = None) -> None:
             self._yielded = yielded
             self._error = error
 
@@ -69,7 +69,7 @@ else:
             return self._yielded
 
     class _EagerTask(_PyTask):  # type: ignore[misc]  # it has no annotations
-        """A task of asyncio's, but for how it begins."""
+        """A task of asyncio's, but for how it begins; it may be done when it is there."""
 
         # What the __init__ of tasks sets, where it is always the same
         _name = "ASGI"
@@ -87,26 +87,28 @@ else:
             if outer is not None:
                 _leave_task(loop, outer)
             _enter_task(loop, self)
-            yielded = error = None
+            first: _FirstStep | None = None
             try:
-                yielded = context.run(coroutine.send, None)
-            except BaseException as raised:
-                error = raised
+                first = _FirstStep(context.run(coroutine.send, None))
+            except StopIteration as stop:
+                if self._callbacks or self._must_cancel:
+                    first = _FirstStep(None, stop)
+            except BaseException as error:
+                first = _FirstStep(None, error)
             _leave_task(loop, self)
-            if type(error) is StopIteration and not (self._callbacks or self._must_cancel):
+            if first is None:
                 self._state = "FINISHED"
             else:
-                self._coro = _FirstStep(yielded, error)
+                self._coro = first
                 self._Task__step()  # which does what follows from it
                 self._coro = coroutine
                 _register_task(self)
+                del first  # it may have the error, which has this frame
             if outer is not None:
                 _enter_task(loop, outer)
 
-    def begin_task(coroutine: Coroutine[Any, Any, None], loop: AbstractEventLoop) -> Task[None]:
-        """A task that has taken its first step; it may be done."""
-        task: Any = _EagerTask(coroutine, loop)
-        return task  # type: ignore[no-any-return]
+    begin_task: Callable[[Coroutine[Any, Any, None], AbstractEventLoop], Task[None]] = _EagerTask
+    """Make a task that has taken its first step."""
 
 
 class Tasks:
@@ -133,7 +135,7 @@ class Tasks:
         """
         task = begin_task(coroutine, loop or running_loop())
         if not task.done():
-            self._hold(task)
+            self.hold(task)
         return task
 
     def start_soon(self, coroutine: Coroutine[Any, Any, None]) -> Task[None]:
@@ -145,10 +147,11 @@ class Tasks:
             NoLoop: There is none to run it in.
         """
         task = running_loop().create_task(coroutine)
-        self._hold(task)
+        self.hold(task)
         return task
 
-    def _hold(self, task: Task[None]) -> None:
+    def hold(self, task: Task[None]) -> None:
+        """Look after a task until it ends."""
         self.running.add(task)
         task.add_done_callback(self.running.discard)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -18,3 +19,13 @@ def drive(test: Callable[[], Coroutine[Any, Any, T]]) -> T:
         left = asyncio.all_tasks(loop)
         assert not left, left
     return result
+
+
+def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Decorate a test that is a coroutine, and is run in a loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **named: Any) -> None:
+        drive(functools.partial(test, *args, **named))
+
+    return run
