@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.children import APPS, Child, child, eventually, multipart
+from tests.integration.children import APPS, Child, child, eventually, multipart, on_each_reactor
 from tests.integration.serving import LARGE
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[Child]:
-    with child("django_wsgi_site:served") as site:
+@on_each_reactor
+def site(request: pytest.FixtureRequest) -> Iterator[Child]:
+    with child("django_wsgi_site:served", request.param) as site:
         yield site
 
 
@@ -105,4 +105,5 @@ def test_end():
     """Told to end, it does so."""
     with child("django_wsgi_site:served") as site:
         assert site.get("/site/asked/1").status == 200
+        site.terminate()
         assert site.end() == 0
