@@ -2,6 +2,8 @@
 
 One thing alone, at the root, is that handler itself, with nothing in between. Several are mounted
 in an App: where the prefixes of more than one fit a path, the longest has it.
+
+What is not served is not imported either.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from mynet.daemon.applications import host
 from mynet.daemon.errors import CannotStart
 from mynet.daemon.loading import load
 from mynet.daemon.options import Mount, Options
-from mynet.demo import demo_site
 from mynet.http.message import Handler
 
 DEMO = "the demo site"
@@ -35,7 +36,7 @@ def make_handler(options: Options, has_loop: bool) -> Handler:
         app = host(load(options["app"]), options["app"], options["interface"], has_loop)
         mounts.append(("/", app))
     if not mounts:
-        mounts.append(("/", demo_site()))
+        mounts.append(("/", _demo()))
     for _, handler in mounts:
         if options["debug"] and isinstance(handler, App):
             handler.debug = True
@@ -51,6 +52,12 @@ def describe(options: Options) -> str:
     """What is served, for the log: the application first."""
     app = [] if options["app"] is None else [options["app"]]
     return ", ".join([*app, *(mount.text for mount in options["mounts"])]) or DEMO
+
+
+def _demo() -> Handler:
+    from mynet.demo import demo_site
+
+    return demo_site()
 
 
 def _static(mount: Mount) -> Handler:

@@ -13,6 +13,7 @@ from mynet.daemon.options import Options
 from mynet.handlers.proxy import ReverseProxy
 from mynet.handlers.static import StaticFiles
 from mynet.testing import Client, result_of
+from tests.child import run_python
 
 APP = """
 from mynet import App
@@ -120,6 +121,30 @@ def test_debug(debug):
     handler = make("--static=/s=public", "--app=mounted_app:app", *(["--debug"] if debug else []))
     assert isinstance(handler, App)
     assert (handler.debug, sys.modules["mounted_app"].app.debug) == (debug, debug)
+
+
+@pytest.mark.parametrize(
+    ("argument", "imported"),
+    [
+        ("--app=mounted_app:app", []),
+        ("--static=public", ["mynet.handlers.static"]),
+        ("--proxy=http://127.0.0.1:9", ["mynet.handlers.proxy"]),
+    ],
+)
+def test_not_imported(folder, argument, imported):
+    """A server does not wait for what it does not serve: the demo, WebSockets, other hosts."""
+    code = f"""
+import sys
+from mynet.daemon import Options, service
+from mynet.daemon.mounting import make_handler
+options = Options()
+options.parseOptions([{argument!r}])
+make_handler(options, True)
+late = ("mynet.demo", "mynet.websocket", "mynet.handlers.", "twisted.web.server")
+print([name for name in sys.modules if name.startswith(late) and name.count(".") < 3])
+"""
+    run = run_python("-c", code, cwd=folder)
+    assert (run.stdout, run.stderr) == (f"{imported}\n", "")
 
 
 @pytest.mark.parametrize(
