@@ -60,6 +60,8 @@ READ_AHEAD = 64 * KIB
 """How much may wait unparsed behind a request in progress; then the client waits. It is what
 Twisted reads at once."""
 
+_ANSWERS = (Response, Deferred)  # a union is made anew each time that it is written
+
 CLIENT_GONE = 499
 """nginx's status, in logs only, of a request whose client went before it was answered."""
 
@@ -224,7 +226,7 @@ class HTTP1Connection(Connection):
             result = context.run(factory.handler, request)
             if isinstance(result, CoroutineType):
                 result = start(result, context, factory.clock)
-            elif not isinstance(result, Response | Deferred):
+            elif not isinstance(result, _ANSWERS):
                 result = start(wait_for(result), context, factory.clock)
         except (Exception, AsyncioCancelledError):
             self._failed(Failure(), request)

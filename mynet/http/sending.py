@@ -25,6 +25,8 @@ log = Logger()
 FILE_PIECE = 64 * KIB
 """How much is read of a file at once."""
 
+_BYTES = (bytes, bytearray, memoryview)
+
 
 class Sink(Protocol):
     """Where a body goes: the part of an `Exchange` that takes it."""
@@ -103,7 +105,7 @@ async def _send_pieces(sink: Sink, pieces: Iterable[bytes]) -> None:
 
 
 async def _send_piece(sink: Sink, piece: bytes) -> None:
-    if not isinstance(piece, bytes | bytearray | memoryview):
+    if not isinstance(piece, _BYTES):
         raise TypeError(f"a body consists of bytes, not {type(piece).__name__}")
     if piece and (sent := sink.send(piece)) is not None:
         await sent
