@@ -55,15 +55,18 @@ else:
     )
 
     class _FirstStep:
-        """Does once more what a coroutine did when it took its first step."""
+        """Does once more what a coroutine did when its task took the first step."""
 
-        __slots__ = ("_error", "_yielded")
+        __slots__ = ("_error", "_must_cancel", "_task", "_yielded")
 
-        def __init__(self, yielded: object, error: BaseException | None = None) -> None:
+        def __init__(self, task: Any, yielded: object, error: BaseException | None = None) -> None:
+            self._task = task
             self._yielded = yielded
             self._error = error
+            self._must_cancel, task._must_cancel = task._must_cancel, False
 
         def send(self, value: object) -> object:
+            self._task._must_cancel = self._must_cancel  # since it was cancelled in that step
             if self._error is not None:
                 raise self._error
             return self._yielded
@@ -89,12 +92,12 @@ else:
             _enter_task(loop, self)
             first: _FirstStep | None = None
             try:
-                first = _FirstStep(context.run(coroutine.send, None))
+                first = _FirstStep(self, context.run(coroutine.send, None))
             except StopIteration as stop:
                 if self._callbacks or self._must_cancel:
-                    first = _FirstStep(None, stop)
+                    first = _FirstStep(self, None, stop)
             except BaseException as error:
-                first = _FirstStep(None, error)
+                first = _FirstStep(self, None, error)
             _leave_task(loop, self)
             if first is None:
                 self._state = "FINISHED"
