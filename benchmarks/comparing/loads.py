@@ -50,6 +50,10 @@ Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 """The fields that ask for a WebSocket; the key is that of RFC 6455. No compression is offered."""
 
 
+FILLING = "What is long is made of this sentence, which has 64 characters.\n"
+"""Of files and streams: the apps in asgi_app.py have it as well."""
+
+
 class Load(NamedTuple):
     """What is asked for, and how; NUMBER in it differs from request to request."""
 
@@ -59,20 +63,43 @@ class Load(NamedTuple):
     connections: int = 64
     idle: int = 0
     kind: str = ""
-    """Of messages on WebSockets: text, binary or fanout; load.c tells what each is."""
+    """Of messages on WebSockets: text, binary or fanout; else long or upload, or nothing.
+
+    load.c tells what each is."""
     size: int = 0
-    """Of such a message, in bytes: it is `body` over and over."""
+    """Of what has a kind, in bytes: it is `body` over and over."""
+
+    @property
+    def on_websockets(self) -> bool:
+        """Whether messages are sent."""
+        return self.kind in ("text", "binary", "fanout")
 
     def request(self) -> str:
-        """The request as it is sent."""
-        head = f"GET {self.path} HTTP/1.1\nHost: 127.0.0.1\n{self.fields}\n"
+        """The request as it is sent, but for the body of an upload."""
+        method, length = "GET", ""
+        if self.kind == "upload":
+            method, length = "POST", f"Content-Length: {self.size}\n"
+        head = f"{method} {self.path} HTTP/1.1\nHost: 127.0.0.1\n{self.fields}{length}\n"
         return head.replace("\n", "\r\n")
+
+    def uploaded(self) -> bytes:
+        """The body of the request."""
+        return repeat(self.body, self.size) if self.kind == "upload" else b""
+
+    def answer(self) -> bytes:
+        """The body of the right answer."""
+        return repeat(self.body, self.size) if self.kind == "long" else self.body.encode()
 
     def arguments(self, port: int) -> list[str]:
         """Those of the generator."""
         figures = [str(figure) for figure in (port, self.connections, self.idle)]
-        messages = [self.kind, str(self.size)] if self.kind else []
-        return [*figures, self.request(), self.body, *messages]
+        kind = [self.kind, str(self.size)] if self.kind else []
+        return [*figures, self.request(), self.body, *kind]
+
+
+def repeat(text: str, size: int) -> bytes:
+    """So many bytes of a text, over and over."""
+    return (text.encode() * (size // len(text) + 1))[:size]
 
 
 class Outcome(NamedTuple):

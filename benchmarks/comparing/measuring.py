@@ -99,13 +99,12 @@ def measure(server: Server, scenario: Scenario, bench: Bench) -> Sample:
 def time_of_start(server: Server, bench: Bench) -> float:
     """The seconds from the start of a server to its first answer."""
     with serving(server, bench.server_cpu) as process:
-        return process.wait_until_it_answers("/", Load().body.encode())
+        return process.wait_until_it_answers(Load())
 
 
 def measure_load(process: Process, load: Load, bench: Bench) -> Sample:
     """Put a load on a server: first to warm up, then to measure it."""
-    check = check_echo if load.kind else check_answer
-    process.wait_until_it_answers(load.path, load.body.encode(), check)
+    process.wait_until_it_answers(load, check_echo if load.on_websockets else check_answer)
     memory = process.memory()
     with generator(bench.program, load, process.port) as started:
         memory = process.memory() - memory

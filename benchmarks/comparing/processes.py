@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.comparing.errors import MeasurementError
+from benchmarks.comparing.loads import Load
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 """Seconds: how exactly /proc tells the processor time of a process."""
@@ -33,6 +34,9 @@ GRACE = 5.0
 
 POLLING = 0.001
 """Seconds between looks whether a server answers yet."""
+
+SHOWN = 80
+"""Bytes of a wrong answer that are told."""
 
 
 @contextmanager
@@ -71,14 +75,13 @@ class Process:
             )
 
     def wait_until_it_answers(
-        self, path: str, body: bytes, check: Callable[[int, str, bytes], None] | None = None
+        self, load: Load, check: Callable[[int, Load], None] | None = None
     ) -> float:
         """Ask until there is an answer, which must be the right one.
 
         Args:
-            path: What is asked for.
-            body: What must be answered.
-            check: Asks, on a port, for a path and a body; `check_answer` unless given.
+            load: What is asked for, and must be answered.
+            check: Asks for it on a port; `check_answer` unless given.
 
         Returns:
             The seconds from the start of the process to that.
@@ -88,7 +91,7 @@ class Process:
         """
         while True:
             with suppress(ConnectionRefusedError, ConnectionResetError):
-                (check or check_answer)(self.port, path, body)
+                (check or check_answer)(self.port, load)
                 return time.monotonic() - self.started
             if self._popen.poll() is not None:
                 raise MeasurementError(f"it ended: {self._last_words()}")
@@ -161,7 +164,7 @@ def memory_of(status: str) -> int:
     return int(next(found, "0")) * 1024
 
 
-def check_answer(port: int, path: str, body: bytes) -> None:
+def check_answer(port: int, load: Load) -> None:
     """Ask twice on one connection.
 
     Raises:
@@ -169,28 +172,36 @@ def check_answer(port: int, path: str, body: bytes) -> None:
         ConnectionError: There is no answer.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    method = load.request().partition(" ")[0]
     try:
         for _ in range(2):
-            connection.request("GET", path)
-            check(connection.getresponse(), body)
+            connection.request(method, load.path, load.uploaded() or None)
+            check(connection.getresponse(), load)
     except (TimeoutError, http.client.HTTPException) as error:
         raise MeasurementError(f"it does not answer: {error!r}") from None
     finally:
         connection.close()
 
 
-def check(answer: http.client.HTTPResponse, body: bytes) -> None:
+def check(answer: http.client.HTTPResponse, load: Load) -> None:
     """Look at all of an answer that the load generator will take for granted, or compare.
 
     Raises:
         MeasurementError: It is not as it should be.
     """
+    body = load.answer()
     got = answer.read(len(body) + 1)
     if answer.status != 200:
         raise MeasurementError(f"it answers {answer.status}")
     if got != body:
-        raise MeasurementError(f"it answers {got!r} instead of {body!r}")
-    if answer.getheader("Content-Length") != str(len(body)):
+        raise MeasurementError(f"it answers {shown(got)} instead of {shown(body)}")
+    in_chunks = answer.getheader("Transfer-Encoding") == "chunked" and load.kind == "long"
+    if not in_chunks and answer.getheader("Content-Length") != str(len(body)):
         raise MeasurementError("its answer has no Content-Length")
     if answer.will_close:
         raise MeasurementError("it does not keep its connections")
+
+
+def shown(body: bytes) -> str:
+    """A body, or the beginning of one that is long."""
+    return repr(body) if len(body) <= SHOWN else f"{body[:SHOWN]!r}... ({len(body):,} bytes)"

@@ -7,27 +7,28 @@ from http.client import HTTPException, parse_headers
 from typing import BinaryIO
 
 from benchmarks.comparing.errors import MeasurementError
-from benchmarks.comparing.loads import UPGRADE, Load
+from benchmarks.comparing.loads import Load
 from benchmarks.comparing.processes import PATIENCE
 
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-"""What the key of `UPGRADE` is answered with."""
+"""What the key of `loads.UPGRADE` is answered with."""
 
 FINAL_TEXT = 0x81
 MASKED = 0x80
 KEY = bytes([0x37, 0xFA, 0x21, 0x3D])
 
 
-def check_echo(port: int, path: str, text: bytes) -> None:
-    """Send a text, of at most 125 bytes, twice on one WebSocket.
+def check_echo(port: int, load: Load) -> None:
+    """Send the body of a load, of at most 125 bytes, as a text twice on one WebSocket.
 
     Raises:
         MeasurementError: It is not opened, or a text does not come back as it was.
         ConnectionError: There is no answer.
     """
+    text = load.body.encode()
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
         try:
-            connection.sendall(Load(path, fields=UPGRADE).request().encode())
+            connection.sendall(load.request().encode())
             with connection.makefile("rb") as received:
                 check_handshake(received)
                 for _ in range(2):
@@ -44,7 +45,7 @@ def masked(text: bytes) -> bytes:
 
 
 def check_handshake(received: BinaryIO) -> None:
-    """Look at the head of the answer to `UPGRADE`.
+    """Look at the head of the answer to `loads.UPGRADE`.
 
     Raises:
         MeasurementError: It opens no WebSocket, or one with an extension.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from typing import Any
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!"
 
 Answer = Callable[[bytes], bytes]
-"""The bytes that answer the head of a request."""
+"""The bytes that answer a request, of which the head and the body are given."""
 
 
 class Server(ThreadingTCPServer):
@@ -38,7 +39,7 @@ class Handler(StreamRequestHandler):
         """Answer each request; the connection is then kept, or closed."""
         with suppress(OSError):
             while head := self._head():
-                answer = self.server.answer(head)
+                answer = self.server.answer(head + self._body(head))
                 for start in range(0, len(answer), self.server.piece):
                     self.wfile.write(answer[start : start + self.server.piece])
                 if self.server.closes:
@@ -53,6 +54,11 @@ class Handler(StreamRequestHandler):
                 return b""
             lines.append(line)
         return b"".join(lines)
+
+    def _body(self, head: bytes) -> bytes:
+        """What follows a head."""
+        length = re.search(rb"Content-Length: (\d+)", head)
+        return self.rfile.read(int(length[1])) if length else b""
 
 
 @contextmanager

@@ -150,6 +150,95 @@ def test_closed_connection(program, size, fields):
         run(program, load, port)
 
 
+LONG = Load(body="abcde", connections=2, kind="long", size=300_001)
+
+LENGTH = b"HTTP/1.1 200 OK\r\ncontent-length: 300001\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunked(body, size):
+    """An answer in chunks of a size."""
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    chunks = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
+    return CHUNKED + b"".join(chunks) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer", [LENGTH + LONG.answer(), *(chunked(LONG.answer(), size) for size in (7, 300_001))]
+)
+def test_long_answer(program, answer):
+    """An answer may be larger than what is received at once, with its length or in chunks."""
+    assert len(LONG.answer()) == 300_001
+    with answering(answer) as port:
+        assert run(program, LONG, port).answers > 0
+
+
+@pytest.mark.parametrize("piece", [1, 3])
+def test_long_answer_in_pieces(program, piece):
+    """Wherever it is cut."""
+    load = LONG._replace(size=50)
+    with answering(chunked(load.answer(), 16), piece=piece) as port:
+        assert run(program, load, port).answers > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (LENGTH + LONG.answer()[:-1] + b"!", "wrong body"),
+        (LENGTH.replace(b"1\r", b"2\r") + LONG.answer() + b"e", "wrong body"),
+        (LENGTH.replace(b"1\r", b"0\r") + LONG.answer()[:-1], "too short"),
+        (LENGTH.replace(b"300001", b"0"), "too short"),
+        (LENGTH.replace(b"200 OK", b"206 OK") + LONG.answer(), "wrong status: HTTP/1.1 206"),
+        (LENGTH + LONG.answer() + b"!", r"more than an answer|wrong status: !HTTP"),
+        (LENGTH[:-2] + b"X: %s" % bytes(9000), "too long"),
+        (chunked(LONG.answer()[:-1], 5), "too short"),
+        (chunked(LONG.answer() + b"a", 5), "wrong body"),
+        (CHUNKED + b"5\r\nabcdef\r\n", "wrong end of a chunk: f"),
+        (chunked(LONG.answer(), 5)[:-2] + b"X: y\r\n\r\n", "wrong end of a chunk: X"),
+    ],
+)
+def test_wrong_long_answer(program, answer, complaint):
+    """What is wrong with a long answer is found out as it comes."""
+    with answering(answer) as port, pytest.raises(MeasurementError, match=complaint):
+        run(program, LONG, port)
+
+
+@pytest.mark.parametrize("size", [0, 20, 1000])
+def test_long_answer_that_is_cut_off(program, size):
+    """A connection that is lost within an answer is a failure."""
+    answer = LENGTH + LONG.answer()
+    with (
+        answering(answer[:size], closes=True) as port,
+        pytest.raises(MeasurementError, match=r"closed|reset"),
+    ):
+        run(program, LONG, port)
+
+
+def test_upload(program):
+    """A body is sent with each request."""
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        return HELLO
+
+    load = SMALL._replace(path="/length", kind="upload", size=3_000_000)
+    with answering(answer) as port:
+        assert run(program, load, port).answers > 0
+    assert asked[0].startswith(b"POST /length HTTP/1.1\r\n")
+    assert b"\r\nContent-Length: 3000000\r\n" in asked[0]
+    assert asked[0].endswith(load.uploaded())
+    assert len(load.uploaded()) == 3_000_000
+
+
+def test_wrong_answer_to_an_upload(program):
+    """The answer to an upload is compared, too."""
+    answer = HELLO.replace(b"World", b"Worle")
+    load = SMALL._replace(kind="upload", size=100)
+    with answering(answer) as port, pytest.raises(MeasurementError, match="wrong body"):
+        run(program, load, port)
+
+
 def test_idle_connections(program):
     """Idle connections are answered before the load begins, and are there when it has ended."""
     asked = []

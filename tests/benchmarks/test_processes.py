@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.comparing import processes
 from benchmarks.comparing.errors import MeasurementError
+from benchmarks.comparing.loads import Load
 from benchmarks.comparing.processes import (
     TICK,
     Process,
@@ -85,7 +86,7 @@ def test_no_memory():
 def test_right_answer():
     """An answer that is right to the byte, twice on a connection, is accepted."""
     with answering(HELLO) as port:
-        check_answer(port, "/", b"Hello, World!")
+        check_answer(port, Load())
 
 
 @pytest.mark.parametrize(
@@ -103,13 +104,57 @@ def test_right_answer():
 def test_wrong_answer(answer, complaint):
     """A server that does not answer as it should is not measured."""
     with answering(answer, closes=True) as port, pytest.raises(MeasurementError, match=complaint):
-        check_answer(port, "/", b"Hello, World!")
+        check_answer(port, Load())
+
+
+LONG = Load(body="abcde", kind="long", size=4001)
+
+LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 4001\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [LENGTH, CHUNKED + b"fa1\r\n"])
+def test_long_answer(head):
+    """A long answer is one of its length, or in chunks."""
+    end = b"\r\n0\r\n\r\n" if head is not LENGTH else b""
+    with answering(head + LONG.answer() + end) as port:
+        check_answer(port, LONG)
+
+
+def test_wrong_long_answer():
+    """Of a long answer that is wrong the beginning is told."""
+    told = r"answers b'(abcd!){16}'\.\.\. \(4,001 bytes\) instead of b'(abcde){16}'\.\.\. "
+    answer = LENGTH + LONG.answer().replace(b"e", b"!")
+    with answering(answer) as port, pytest.raises(MeasurementError, match=told):
+        check_answer(port, LONG)
+
+
+def test_short_answer_in_chunks():
+    """The load generator takes chunks of long answers only."""
+    answer = CHUNKED + b"d\r\nHello, World!\r\n0\r\n\r\n"
+    with answering(answer) as port, pytest.raises(MeasurementError, match="Content-Length"):
+        check_answer(port, Load())
+
+
+def test_upload():
+    """What is to be uploaded is uploaded."""
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        return HELLO
+
+    with answering(answer) as port:
+        check_answer(port, Load("/length", kind="upload", size=20))
+    assert len(asked) == 2
+    assert asked[0].startswith(b"POST /length HTTP/1.1\r\n")
+    assert asked[0].endswith(b"\r\nHello, World!Hello, ")
 
 
 def test_server(start):
     """A server is there when it answers; all its processes count, and all end with it."""
     process = start(SERVER)
-    assert process.wait_until_it_answers("/", b"Hello, World!") > 0
+    assert process.wait_until_it_answers(Load()) > 0
     assert process.cpu_seconds() > 0
     assert process.memory() > 2 * 1024 * 1024
     child = int((process._log).read_text().split()[0])
@@ -131,20 +176,20 @@ def test_server_that_ends(start):
     """The last words of a server that cannot start are told."""
     process = start("print('Listening.\\n'); raise SystemExit('no such app\\n')")
     with pytest.raises(MeasurementError, match="it ended: no such app"):
-        process.wait_until_it_answers("/", b"")
+        process.wait_until_it_answers(Load())
 
 
 def test_silent_server_that_ends(start):
     """A server that ends without a word has ended, too."""
     with pytest.raises(MeasurementError, match="it said nothing"):
-        start("").wait_until_it_answers("/", b"")
+        start("").wait_until_it_answers(Load())
 
 
 def test_server_that_never_listens(start, monkeypatch):
     """A server is not waited for without end."""
     monkeypatch.setattr(processes, "START_PATIENCE", 0)
     with pytest.raises(MeasurementError, match="does not listen"):
-        start("import signal; signal.pause()").wait_until_it_answers("/", b"")
+        start("import signal; signal.pause()").wait_until_it_answers(Load())
 
 
 def test_server_that_will_not_end(start, monkeypatch):
@@ -152,7 +197,7 @@ def test_server_that_will_not_end(start, monkeypatch):
     monkeypatch.setattr(processes, "GRACE", 0.01)
     stubborn = "import signal; signal.signal(15, signal.SIG_IGN)"
     process = start(f"{stubborn}\n{SERVER}")
-    process.wait_until_it_answers("/", b"Hello, World!")
+    process.wait_until_it_answers(Load())
     process.end()
     assert process._popen.returncode == -9
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.comparing.errors import MeasurementError
+from benchmarks.comparing.loads import UPGRADE, Load
 from benchmarks.comparing.sockets import check_echo
 from tests.benchmarks.echoing import SWITCH, echoing
 from tests.benchmarks.serving import HELLO
+
+ECHO = Load("/echo", "Hello!", UPGRADE)
 
 FIELD = b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 
@@ -22,8 +25,8 @@ def test_right_echo(piece):
         return frame
 
     with echoing(answer, piece=piece) as port:
-        check_echo(port, "/echo", b"Hello, World!")
-    assert frames == [b"\x81\x0dHello, World!"] * 2
+        check_echo(port, ECHO)
+    assert frames == [b"\x81\x06Hello!"] * 2
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ def test_wrong_handshake(handshake, complaint):
         echoing(handshake=handshake) as port,
         pytest.raises(MeasurementError, match=complaint),
     ):
-        check_echo(port, "/echo", b"a")
+        check_echo(port, ECHO)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_wrong_handshake(handshake, complaint):
 def test_wrong_echo(answer):
     """A server that does not echo is not measured."""
     with echoing(answer) as port, pytest.raises(MeasurementError, match="instead of"):
-        check_echo(port, "/echo", b"Hello!")
+        check_echo(port, ECHO)
 
 
 def test_silent_server(monkeypatch):
@@ -66,4 +69,4 @@ def test_silent_server(monkeypatch):
         echoing(handshake=SWITCH[:-2]) as port,
         pytest.raises(MeasurementError, match="does not answer"),
     ):
-        check_echo(port, "/echo", b"a")
+        check_echo(port, ECHO)
