@@ -189,6 +189,50 @@ def test_two_readers_at_a_time_are_an_error(body):
     assert result_of(first) == [b"one"]
 
 
+def test_reader_that_cannot_await(body, source):
+    """Who cannot await Deferreds polls for chunks, and is told when there is one."""
+    assert body.poll() is None
+    assert source.calls == ["want"]
+    arrival = body.arrival()
+    assert not arrival.called
+    body.feed(b"one")
+    assert result_of(arrival) is None
+    body.feed(b"two")
+    assert (body.poll(), body.poll(), body.poll()) == (b"one", b"two", None)
+    body.end()
+    assert body.poll() == b""
+    assert body.poll() == b""
+
+
+def test_reader_that_polls_gets_the_error(body):
+    """It gets the error after the bytes before it, each time that it asks."""
+    body.feed(b"one")
+    body.fail(ClientGone("gone"))
+    assert body.poll() == b"one"
+    for _ in range(2):
+        with pytest.raises(ClientGone):
+            body.poll()
+
+
+def test_reader_that_polls_lets_the_client_go_on(body, source):
+    """Polling makes room for more."""
+    body.feed(b"x" * 10)
+    assert source.calls == ["pause"]
+    assert body.poll() == b"x" * 10
+    assert source.calls == ["pause", "want", "resume"]
+
+
+def test_two_who_wait_for_arrivals(body):
+    """One at a time may wait; who gives up makes room for another."""
+    arrival = body.arrival()
+    arrival.addErrback(lambda failure: failure.trap(CancelledError))
+    with pytest.raises(RuntimeError):
+        body.arrival()
+    arrival.cancel()
+    assert not body.awaited
+    body.arrival()
+
+
 def test_cancelled_reader_loses_nothing(body):
     """A reader that gave up waiting leaves all that comes to the next one."""
     chunks: list[bytes] = []

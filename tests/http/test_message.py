@@ -20,6 +20,7 @@ from mynet.http.file import FileBody
 from mynet.http.message import Request, Response, Upgrade, error_response
 from mynet.http.reading import split_target
 from mynet.http.tls import TLS
+from mynet.http.writing import response_fields
 from mynet.testing import CLIENT, SERVER, MemoryExchange, make_request, result_of
 from tests.conversation import Waiting
 
@@ -384,6 +385,19 @@ def test_raw_response():
     assert list(Response(b"", 200, None, "text/x").raw_headers) == [(b"Content-Type", b"text/x")]
     with pytest.raises(ValueError, match="A: \u20ac"):
         Response(b"", headers={"A": "\u20ac"}).raw_headers  # noqa: B018
+
+
+def test_raw_response_that_was_checked():
+    """Fields need not be checked twice; what is changed afterwards is."""
+    fields = [(b"content-type", b"text/x"), (b"content-length", b"2")]
+    checked = response_fields(fields)
+    response = Response.raw(b"hi", 200, fields, checked)
+    assert response.check_fields() is checked
+    response.headers["A"] = "b"
+    assert response.check_fields().lines == b"content-type: text/x\r\nA: b\r\n"
+    assert Response.raw(b"hi", 200, fields).check_fields() == checked
+    with pytest.raises(ValueError, match="not a valid header field"):
+        Response.raw(b"", 200, [(b"a b", b"")]).check_fields()
 
 
 @pytest.mark.parametrize("headers", [{"A": "1", "B": "2"}, [("A", "1"), ("A", "2")], []])

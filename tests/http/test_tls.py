@@ -98,3 +98,28 @@ def test_full_handshake(certificates):
     facts = facts_of(server, client, b"localhost")
     assert (facts.server_name, facts.alpn) == ("localhost", "http/1.1")
     assert facts.client_certificate == certificates.client.der
+    assert facts.server_certificate == certificates.server.der
+    assert facts.client_chain == ()
+
+
+def test_chain_of_a_client(certificates, tmp_path):
+    """What a client sends beside its certificate is known, too, in order."""
+    server = context(TLS_SERVER_METHOD, certificates.server)
+    server.set_verify(VERIFY_PEER, lambda *_: True)
+    client = context(TLS_CLIENT_METHOD, certificates.client)
+    chain = tmp_path / "chain.pem"
+    parts = (certificates.client.certificate, certificates.authority)
+    chain.write_bytes(b"".join(part.read_bytes() for part in parts))
+    client.use_certificate_chain_file(str(chain))
+    facts = facts_of(server, client)
+    assert facts.client_certificate == certificates.client.der
+    authority = Pair(certificates.authority, certificates.client.key)
+    assert facts.client_chain == (authority.der,)
+
+
+def test_outcome_is_found_out_once(certificates):
+    """Each connection has one outcome, however often it is asked for."""
+    at_server = Connection(context(TLS_SERVER_METHOD, certificates.server))
+    shake(at_server, Connection(context(TLS_CLIENT_METHOD, None)))
+    transport: Any = Transport(at_server)
+    assert tls_of(transport) is tls_of(transport)
