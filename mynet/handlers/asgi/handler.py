@@ -43,7 +43,6 @@ class ASGIHandler:
         *,
         lifespan: Mode = "auto",
         root_path: str = "",
-        leave_timeout: float = 10.0,
         stop_timeout: float = 5.0,
         reactor: IReactorTime | None = None,
         policy: Policy | None = None,
@@ -56,12 +55,11 @@ class ASGIHandler:
             lifespan: Whether it is told of start and stop: `on`, `off`, or `auto`, which is to try.
             root_path: What a proxy in front has taken off the paths, decoded. (What an App's
                 mount takes off is known without.)
-            leave_timeout: Seconds that it may go on with a request whose client has gone before it
-                was answered; then it is cancelled.
             stop_timeout: Seconds that what it still does after its responses may take when the
                 server stops; then it is cancelled.
             reactor: For `stop_timeout`: the global reactor unless given.
-            policy: For its WebSockets: `Policy()` unless given.
+            policy: For its WebSockets: `Policy()` unless given. Its `leave_timeout` is for HTTP,
+                too: how long it may go on with a request whose client went before it was answered.
             fields: What is different in that policy: `origins=["https://example.com"]`.
 
         Raises:
@@ -76,9 +74,10 @@ class ASGIHandler:
         """The application."""
         self.root_path = root_path.rstrip("/")
         """What is put before each `root_path`."""
-        self.leave_timeout = leave_timeout
         self.shared = Shared(policy, **fields)
         """The policy and counts of its WebSockets."""
+        self.leave_timeout = self.shared.policy.leave_timeout
+        """Seconds that it may go on without its client; then it is cancelled."""
         self.state: dict[str, Any] = {}
         """What its lifespan has put there; each scope has a copy."""
         self.tasks = Tasks()

@@ -22,7 +22,7 @@ TURNS = 8
 """More of a loop's than anything here takes."""
 
 
-def start(status: Any = 200, *headers: tuple[bytes, bytes], **more: Any) -> Event:
+def start(status: Any = 200, *headers: Any, **more: Any) -> Event:
     """The event that begins a response."""
     return {"type": "http.response.start", "status": status, "headers": list(headers), **more}
 

@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from mynet import App
 from mynet.handlers.asgi import ASGIHandler
 from mynet.handlers.asgi.contract import ContractError
-from mynet.http import Limits
+from mynet.http import Limits, Response
+from mynet.http.sending import close_body
 from mynet.testing import Client, Wire
 from tests.handlers.asgi.driving import in_a_loop
 from tests.handlers.asgi.hosting import (
@@ -453,11 +454,9 @@ async def test_response_that_middleware_drops():
     handler = ASGIHandler(app, lifespan="off")
 
     def middleware(request):
-        from mynet.http import Response
-
         async def instead():
             response = await handler(request)
-            response.body.close()
+            await close_body(response.body)
             return Response.text("instead")
 
         return instead()
@@ -567,7 +566,7 @@ async def test_receive_may_be_cancelled():
 @in_a_loop
 async def test_several_wait():
     """Several tasks of an application may wait for its client to go."""
-    events = []
+    events: list[Event] = []
 
     async def app(scope, receive, send):
         await receive()
