@@ -17,6 +17,10 @@ from mynet.http.writing import encode_fields, field_lines
 _STATUS = re.compile(r"[2-5][0-9]{2} [\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
+_LEFT_TO_THE_CONNECTION = {"connection", "keep-alive"}
+"""Hop-by-hop, but set by recipes for server-sent events, and ignored by other servers. The
+connection leaves them out, and closes if that is what they ask for."""
+
 
 class WSGIError(Exception):
     """A WSGI application has broken a rule of PEP 3333, which the message names."""
@@ -62,7 +66,7 @@ def _check_field(field: object) -> None:
     name, value = field
     if not isinstance(name, str) or not isinstance(value, str):
         raise WSGIError(f"the name and the value of a header must be a str, not {field!r}")
-    if is_hop_by_hop(name):
+    if is_hop_by_hop(name) and name.lower() not in _LEFT_TO_THE_CONNECTION:
         raise WSGIError(f"the header {name!r} is hop-by-hop, which only the server may set")
 
 

@@ -154,6 +154,24 @@ def test_start_response_while_iterating():
     assert (answer.status, answer.body) == (200, b"abc")
 
 
+def test_connection_is_the_servers():
+    """Recipes for server-sent events set headers of the connection: those do not reach the client."""
+    headers = [*PLAIN, ("Connection", "keep-alive"), ("Keep-Alive", "timeout=600")]
+    answer, wire = over_wire(answered(iter([b"data: 1\n\n"]), headers=headers))
+    assert answer.body == b"data: 1\n\n"
+    assert not {"Connection", "Keep-Alive"} & set(answer.headers)
+    assert not wire.closed
+
+
+@pytest.mark.parametrize("body", [[b"abc"], iter([b"a", b"bc"])])
+def test_connection_close(body):
+    """An application may ask for the connection to be closed after its response."""
+    answer, wire = over_wire(answered(body, headers=[*PLAIN, ("Connection", "close")]))
+    assert answer.body == b"abc"
+    assert answer.headers.getall("Connection") == ["close"]
+    assert wire.closed
+
+
 # write()
 
 
@@ -399,7 +417,7 @@ BROKEN = {
     "not bytearray": answered(iter([bytearray(b"abc")])),
     "must be a str, not int": answered([], 200),
     "not a valid header field": answered([], headers=[("A", "b\r\nC: d")]),
-    "hop-by-hop": answered([], headers=[("Connection", "close")]),
+    "hop-by-hop": answered([], headers=[("Transfer-Encoding", "chunked")]),
     "longer than its Content-Length": answered([b"abcd"], headers=LENGTH_3),
     "2 bytes, but its Content-Length is 3": answered([b"ab"], headers=LENGTH_3),
     "0 bytes, but its Content-Length is 3": answered(iter([]), headers=LENGTH_3),

@@ -87,11 +87,26 @@ def test_no_headers(field):
         check_head("200 OK", [("X", "y"), field])
 
 
-@pytest.mark.parametrize("name", ["Connection", "transfer-encoding", "Keep-Alive", "UPGRADE", "TE"])
+@pytest.mark.parametrize("name", ["transfer-encoding", "Trailers", "UPGRADE", "TE"])
 def test_hop_by_hop(name):
     """What concerns the connection is the server's to set, and the error tells which it was."""
     with pytest.raises(WSGIError, match=f"{name}.* is hop-by-hop"):
         check_head("200 OK", [(name, "a")])
+
+
+@pytest.mark.parametrize(
+    "field", [("Connection", "keep-alive"), ("connection", "close"), ("Keep-Alive", "timeout=5")]
+)
+def test_connection(field):
+    """What applications say of the connection is no error: other servers leave it out, too."""
+    head = check_head("200 OK", [field])
+    assert head.fields == [(field[0].encode(), field[1].encode())]
+
+
+def test_connection_breaks_out_of_nothing():
+    """But it has to be a header."""
+    with pytest.raises(WSGIError, match="not a valid header field"):
+        check_head("200 OK", [("Connection", "close\r\nA: b")])
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1.5", "0x1", " 1", "1, 1", "9" * 19])
