@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mynet.http.pace import bytes_waiting
 from mynet.http.sweep import Deadlines, Sweep
 from mynet.http.tls import is_tls
 from mynet.websocket.closed import WebSocketClosed, WebSocketDone, WebSocketLost
@@ -56,7 +57,6 @@ from mynet.websocket.interfaces import WebSocketProtocol
 from mynet.websocket.message import Message, as_bytes
 from mynet.websocket.messages import MessageReader
 from mynet.websocket.outbox import Outbox
-from mynet.http.pace import bytes_waiting
 from mynet.websocket.shared import Shared
 
 LARGE = 16 * 1024

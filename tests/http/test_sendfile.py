@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet import tcp, unix
@@ -19,7 +19,6 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from mynet.http.coroutines import start
@@ -67,7 +66,6 @@ class Socket:
         self.client.close()
 
 
-@implementer(IReactorFDSet)
 class Watcher:
     """A reactor that tells who can write when it is asked to."""
 
@@ -109,7 +107,7 @@ def begin(
 ) -> tuple[Deferred[None] | None, list[int]]:
     """What sending it returns, and how much was sent each time."""
     taken: list[int] = []
-    sending = send_file(connection, reactor, body, taken.append)  # type: ignore[arg-type]
+    sending = send_file(connection, cast(IReactorFDSet, reactor), body, taken.append)
     return start(sending, copy_context(), Clock()), taken
 
 
@@ -190,7 +188,7 @@ def test_client_goes(connection, body):
 
 def test_room(connection):
     """What watches is what a reactor expects."""
-    room = _Room(connection, Watcher())  # type: ignore[arg-type]
+    room = _Room(connection, cast(IReactorFDSet, Watcher()))
     verifyObject(IWriteDescriptor, room)
     assert room.fileno() != connection.fileno()
     assert room.logPrefix() == "sendfile"

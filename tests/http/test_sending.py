@@ -18,6 +18,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from mynet.http.coroutines import start
+from mynet.http.file import FileBody
 from mynet.http.message import Body, Response
 from mynet.http.outgoing import PIECE
 from mynet.http.sending import FILE_PIECE, _Consumer, close_body, discard, send_body
@@ -43,6 +44,9 @@ class Client:
             return None
         self.waiting.append(Deferred())
         return self.waiting[-1]
+
+    def send_file(self, file: FileBody) -> None:
+        """It is to be read."""
 
     def take(self) -> None:
         """The client has taken what was sent."""

@@ -9,7 +9,16 @@ import pytest
 
 from mynet.http import Request, Response
 from mynet.http.file import FileBody
-from tests.integration.serving import LARGE, PIECE, SIZE, in_thread, integration, read_answer, until
+from tests.integration.serving import (
+    LARGE,
+    PIECE,
+    SIZE,
+    Service,
+    in_thread,
+    integration,
+    read_answer,
+    until,
+)
 
 GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -64,7 +73,7 @@ async def test_client_goes(serve, path):
     await until(lambda: descriptors() <= before)
 
 
-def _leave(service) -> None:  # type: ignore[no-untyped-def]
+def _leave(service: Service) -> None:
     with service.connect() as client:
         client.sendall(GET % b"/")
         assert client.recv(PIECE).startswith(b"HTTP/1.1 200 OK\r\n")

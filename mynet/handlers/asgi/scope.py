@@ -25,7 +25,8 @@ Scope = dict[str, Any]
 Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApp = Callable[[Any, Any, Any], Awaitable[object]]
+"""Called with a Scope, a Receive and a Send, which each framework has types of its own for."""
 
 HTTP_EXTENSIONS: dict[str, dict[str, object]] = {
     "http.response.early_hint": {},
