@@ -53,6 +53,8 @@ class Decoder(Protocol):
     def decode(self, data: bytes) -> Iterator[bytes]:
         """What comes of more of it, in pieces; all of them are to be taken.
 
+        One is empty where a part of it ends that had nothing left, which took its time as well.
+
         Raises:
             NotEncoded: It is not in this coding.
         """
@@ -149,7 +151,7 @@ class _ZlibDecoder:
                 piece = self._inflater.decompress(data, PIECE)
             except zlib.error as error:
                 raise NotEncoded(str(error)) from None
-            if piece:
+            if piece or self._inflater.eof:
                 yield piece
             data = self._inflater.unconsumed_tail
             if self._inflater.eof:
@@ -255,7 +257,7 @@ class _ZstdDecoder:
                 piece = self._decompressor.decompress(data, PIECE)
             except self._library.ZstdError as error:
                 raise NotEncoded(str(error)) from None
-            if piece:
+            if piece or self._decompressor.eof:
                 yield piece
             data = b""
             if self._decompressor.eof:

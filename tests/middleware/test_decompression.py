@@ -121,16 +121,16 @@ def test_json():
 class Arriving:
     """A request whose body arrives as a test has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, coding: str = "gzip", limit: int = 16 * MIB) -> None:
         self.exchange = MemoryExchange()
-        self.request = make_request("POST", "/", {"Content-Encoding": "gzip"}, b"", self.exchange)
+        self.request = make_request("POST", "/", {"Content-Encoding": coding}, b"", self.exchange)
         self.encoded = self.request.body = RequestBody(self.exchange, None, 64 * KIB)
-        result_of(start(echo_nothing(self.request)))
+        result_of(start(echo_nothing(self.request, limit)))
         assert self.request.body is not self.encoded
 
 
-async def echo_nothing(request: Request) -> Response:
-    return await decompression()(lambda request: Response())(request)
+async def echo_nothing(request: Request, limit: int) -> Response:
+    return await decompression(limit)(lambda request: Response())(request)
 
 
 @pytest.fixture
@@ -185,6 +185,33 @@ def test_eager_reader(arriving):
     assert not reading.called
     advance(arriving)
     assert len(result_of(reading)) == 10 * MIB
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_many_empty_parts(coding):
+    """Nor does a body that means nothing, and takes its time for that: turns are left in it."""
+    arriving = Arriving(coding)
+    empty = encoded(b"", coding)
+    reading = arriving.request.read(None)
+    arriving.encoded.feed(empty * 1000)
+    arriving.encoded.end()
+    assert not reading.called
+    advance(arriving)
+    assert result_of(reading) == b""
+
+
+def test_endless_nothing():
+    """A body that never means anything has an end nevertheless."""
+    arriving = Arriving(limit=MIB)
+    reading = arriving.request.read(None)
+    part = gzip.compress(b"") * 1000
+    for _ in range((2 * MIB + HIGH_WATER) // len(part)):
+        arriving.encoded.feed(part)
+        advance(arriving)
+    assert not reading.called
+    arriving.encoded.feed(part)
+    with pytest.raises(HTTPError, match="larger than 1048576 bytes"):
+        result_of(reading)
 
 
 def test_client_goes(arriving):
