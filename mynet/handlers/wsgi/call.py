@@ -91,12 +91,14 @@ class Call:
             self.on_cancelled(self)
 
     def _deliver(self, response: Response) -> None:
-        if isinstance(response.body, Output):
-            self._request.on_finish(response.body.close)  # whatever becomes of the response
+        body = response.body
+        if isinstance(body, Output | SentFile):
+            if self._cancelled_before_answer:
+                body.close()
+            else:
+                self._request.on_finish(body.close)  # whatever becomes of the response
         if not self._cancelled_before_answer:
             self.answer.callback(response)
-        elif isinstance(response.body, SentFile):
-            response.body.close()
 
     def _fail(self, failure: Failure) -> None:
         if not self._cancelled_before_answer:
@@ -109,6 +111,11 @@ class Call:
         self._context.run(self._run)
 
     def _run(self) -> None:
+        errors = self._environ["wsgi.errors"]  # the application may put others there
+        self._run_app()
+        errors.flush()
+
+    def _run_app(self) -> None:
         try:
             result = self._app(self._environ, self._start_response)
         except BaseException as error:

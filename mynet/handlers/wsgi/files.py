@@ -44,11 +44,13 @@ class SentFile(FileBody):
         self, file: BinaryIO, offset: int, length: int, close: Callable[[], object]
     ) -> None:
         super().__init__(file, offset, length)
-        self._close = close
+        self._close: Callable[[], object] | None = close
 
     def close(self) -> None:
-        """Let the application close it."""
-        self._close()
+        """Let the application close it, once."""
+        close, self._close = self._close, None
+        if close is not None:
+            close()
 
 
 def regular_file(filelike: object) -> BinaryIO | None:

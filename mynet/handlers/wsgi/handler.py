@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from functools import partial
 from io import BufferedReader, BytesIO
 from threading import Thread
@@ -142,7 +143,8 @@ class WSGIHandler:
             return self._enqueue(request, environ, b"")
         is_small = body.declared is not None and body.declared <= body.high_water
         if body.ended or (is_small and "HTTP_EXPECT" not in environ):
-            return body.read(None).addCallback(partial(self._enqueue, request, environ))
+            in_context = partial(copy_context().run, self._enqueue, request, environ)
+            return body.read(None).addCallback(in_context)
         stream = Input(body, request.exchange.sweep.clock, self._reactor.callFromThread)
         return self._enqueue(request, environ, stream)
 

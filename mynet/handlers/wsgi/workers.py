@@ -133,5 +133,6 @@ class Workers:
                 return self._waiting.popitem(last=False)[0].run
             self._busy -= 1
             if self._idle is not None and not self._busy:
-                self._in_reactor(self._idle.callback, None)
+                idle, self._idle = self._idle, None
+                self._in_reactor(idle.callback, None)
             return None

@@ -15,9 +15,9 @@ from mynet.handlers.wsgi.rules import WSGIError
 from mynet.http.file import FileBody
 from mynet.http.limits import Limits
 from mynet.http.message import Request, Response
-from mynet.testing import Client, Wire, result_of
+from mynet.testing import Client, Wire, make_request, result_of
 from tests.conversation import GET, Reply, head, post, replies, reply
-from tests.handlers.wsgi.hosting import PLAIN, Inbox, Result, Served, answered, get, hosted
+from tests.handlers.wsgi.hosting import PLAIN, Inbox, Later, Result, Served, answered, get, hosted
 
 LENGTH_3 = [*PLAIN, ("Content-Length", "3")]
 
@@ -155,7 +155,7 @@ def test_start_response_while_iterating():
 
 
 def test_connection_is_the_servers():
-    """Recipes for server-sent events set headers of the connection: those do not reach the client."""
+    """Headers of the connection, as in recipes for server-sent events, do not reach the client."""
     headers = [*PLAIN, ("Connection", "keep-alive"), ("Keep-Alive", "timeout=600")]
     answer, wire = over_wire(answered(iter([b"data: 1\n\n"]), headers=headers))
     assert answer.body == b"data: 1\n\n"
@@ -679,6 +679,29 @@ def test_file_of_a_client_that_has_gone(path):
     assert file.closed
 
 
+def test_file_that_is_not_sent(path):
+    """A file is closed, once, where middleware answers with something else, by the time it has."""
+    closed = []
+    file = path.open("rb")
+    file.close = lambda: closed.append(file)  # as Django does it, which frees more than that
+    wire: Any = None
+
+    async def middleware(request: Request) -> Response:
+        await served(request)
+        return Response(b"other")
+
+    served = hosted(wrapping(file), valid=False)
+    wire = Wire(middleware)
+    wire.send(GET)
+    assert reply(wire).body == b"other"
+    assert closed == [file]
+    wire = Wire(served)
+    wire.send(GET)
+    assert reply(wire).body == b"0123456789"
+    assert closed == [file, file]
+    io.BufferedReader.close(file)
+
+
 # The client goes
 
 
@@ -748,6 +771,28 @@ def test_gone_while_it_writes():
     assert [type(error) for error in errors] == [Disconnected]
 
 
+def test_given_up_before_it_writes():
+    """write() raises at once where middleware has given up on the answer, and goes on itself."""
+    errors: list[BaseException] = []
+    answer: Any = None
+
+    def app(environ, start_response):
+        write = start_response("200 OK", PLAIN)
+        answer.cancel()
+        try:
+            write(b"a")
+        except OSError as error:
+            errors.append(error)
+            raise
+        return []
+
+    pool = Later()
+    answer = hosted(app, valid=False, pool=pool)(make_request())
+    answer.addErrback(lambda _: None)
+    pool.run()
+    assert [type(error) for error in errors] == [Disconnected]
+
+
 @pytest.mark.parametrize("parts", [(), (b"a",)])
 def test_bug_after_the_client_has_gone(parts, logged):
     """An application that fails with anything else is logged, since that is a bug."""
@@ -799,6 +844,26 @@ def test_context():
         return handler(request)
 
     assert result_of(Client(middleware).get("/")).body == b"alice"
+
+
+def test_context_of_a_body_that_comes_later():
+    """So it does where some of a form was waited for."""
+    user: ContextVar[str] = ContextVar("user", default="nobody")
+
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN)
+        return [user.get().encode()]
+
+    handler = hosted(app)
+
+    def middleware(request: Request) -> Deferred[Response]:
+        user.set("alice")
+        return handler(request)
+
+    wire = Wire(middleware)
+    wire.send(post(b"Content-Length: 3", b"Content-Type: text/plain", body=b"ab"))
+    wire.send(b"c")
+    assert reply(wire).body == b"alice"
 
 
 def test_context_of_close(path):

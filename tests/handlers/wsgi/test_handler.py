@@ -124,6 +124,21 @@ def test_errors(logged):
     logged.events.clear()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_errors_that_end_without_a_line(logged, fails):
+    """What is printed last is logged, too, when the application is done, or has failed."""
+
+    def app(environ, start_response):
+        environ["wsgi.errors"].write("oh")
+        if fails:
+            raise ZeroDivisionError
+        return HELLO(environ, start_response)
+
+    Served(app).ask()
+    assert "oh" in [event.get("text") for event in logged.events]
+    logged.events.clear()
+
+
 # Bodies of requests
 
 

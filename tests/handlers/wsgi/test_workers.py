@@ -127,6 +127,22 @@ def test_idle():
     assert idle.called
 
 
+def test_idle_is_told_once():
+    """A chore that comes before the reactor has heard of that does not make it hear of it twice."""
+    reactor = Inbox()
+    pool = Later()
+    workers = Workers(pool, 1, 0, reactor.callFromThread)
+    workers.do(lambda: None)
+    idle = workers.when_idle()
+    pool.run()
+    workers.do(lambda: None)
+    pool.run()
+    told: list[None] = []
+    reactor.callFromThread(told.append, None)
+    reactor.until(lambda: told)
+    assert result_of(idle) is None
+
+
 def test_end():
     """At the end nothing is begun, and those who wait are handed back."""
     crew = Crew()
