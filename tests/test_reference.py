@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from keyword import iskeyword
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 from urllib.parse import unquote
@@ -15,6 +19,7 @@ import msgspec
 import pytest
 from multidict import CIMultiDict
 from twisted.internet.task import Clock
+from twisted.web.resource import Resource
 
 import mynet
 import mynet.http
@@ -23,7 +28,12 @@ import mynet.testing
 import mynet.websocket
 from mynet import App, FormLimits, Response
 from mynet.daemon.options import Options
-from mynet.http import HTTPFactory, Limits
+from mynet.handlers.asgi import ASGIHandler
+from mynet.handlers.proxy import FailurePolicy, HealthCheck, ReverseProxy, Upstream
+from mynet.handlers.resource import ResourceHandler
+from mynet.handlers.static import StaticFiles
+from mynet.handlers.wsgi import WSGIHandler
+from mynet.http import ClientLimits, FileBody, HTTPFactory, Limits, Pool
 from mynet.http.limits import GIB, KIB, MIB
 from mynet.realtime import MemoryTopics, TopicLimits, TopicStats
 from mynet.routing import Router
@@ -44,7 +54,9 @@ from mynet.websocket import (
     WebSocketHandler,
     WebSocketProtocol,
 )
-from tests.test_docs import PAGES, ROOT
+from tests.child import PACKAGE
+from tests.server import Server
+from tests.test_docs import PAGES, ROOT, blocks_of
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
@@ -58,7 +70,15 @@ INTERNAL = {
         *("responded", "status_and_date", "sweep", "templates"),
     },
     "Request": {"finish", "forget", "peek_raw_headers"},
+    "Response": {"check_fields"},
     "Form": {"add", "spool"},
+    "ASGIHandler": {"clock", "tasks"},
+    "ReverseProxy": {"balancer", "responses", "send_timeout"},
+    "Upstream": {"origin", "prefix"},
+    "Pool": {
+        *("building", "check_deadlines", "chunk_limits", "connected", "failed", "forget", "lost"),
+        *("not_connected", "reader", "rests", "retired", "sweep", "switched"),
+    },
     "WebSocket": {"controls_reading", "finished", "run"},
     "ClientWebSocket": {"controls_reading"},
     "WebSocketConnection": {
@@ -104,7 +124,10 @@ def value(text: str) -> object:
 # Limits
 
 
-@pytest.mark.parametrize("limits", [Limits(), FormLimits(), Policy(), Deflate(), TopicLimits()])
+LIMITS = [Limits(), FormLimits(), Policy(), Deflate(), TopicLimits(), ClientLimits()]
+
+
+@pytest.mark.parametrize("limits", [*LIMITS, FailurePolicy(), HealthCheck()])
 def test_limits(limits):
     """The table of limits has each of them, with its default."""
     told = {name.strip("`"): value(default) for name, default, *_ in rows(type(limits).__name__)}
@@ -121,7 +144,32 @@ def test_slow_consumers():
 # Names
 
 
-MODULES = [mynet, mynet.http, mynet.websocket, mynet.realtime, mynet.testing]
+def imports() -> Iterator[tuple[str, set[str]]]:
+    """What the imports of the page name, by module."""
+    for block in blocks_of(ROOT / "docs" / "reference.md"):
+        if block.kind == "python":
+            for found in ast.parse(block.code).body:
+                assert isinstance(found, ast.ImportFrom)
+                yield str(found.module), {each.name for each in found.names}
+
+
+NAMES = dict(imports())
+
+
+WITH_MIDDLEWARE = {"around"} | {
+    path.stem
+    for path in PACKAGE.glob("middleware/*.py")
+    if "    def middleware(" in path.read_text(encoding="utf-8")
+}
+
+
+def test_modules():
+    """No module that is for users is left out."""
+    folders = [path.parent for path in PACKAGE.glob("*/*/__init__.py")]
+    hosting = {f"mynet.handlers.{path.name}" for path in folders if path.parent.name == "handlers"}
+    middleware = {f"mynet.middleware.{name}" for name in WITH_MIDDLEWARE}
+    others = {"mynet", "mynet.http", "mynet.websocket", "mynet.realtime", "mynet.testing"}
+    assert NAMES.keys() == hosting | middleware | others
 
 
 def public_names(module: ModuleType) -> set[str]:
@@ -132,18 +180,38 @@ def public_names(module: ModuleType) -> set[str]:
         for name, thing in vars(module).items()
         if getattr(thing, "__module__", None) == module.__name__ and not name.startswith("_")
     }
-    return ours - {"T"} | CONSTANTS
+    return ours - {"T"} | (CONSTANTS if module is mynet.testing else set())
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_names(module):
-    """A module's section begins with the import of all that it has, and each is told somewhere."""
-    names = set(
-        re.findall(r"\w+", section(module.__name__).partition(" import ")[2].partition("`")[0])
-    )
-    assert names == public_names(module)
+@pytest.mark.parametrize("name", NAMES)
+def test_names(name):
+    """The import of a module's names has all that there are, and each is told somewhere."""
+    assert NAMES[name] == public_names(import_module(name))
     told = {name for _, title in HEADING.findall(REFERENCE) for name in title.split(", ")}
-    assert names - told == set()
+    assert NAMES[name] - told == set()
+
+
+# Signatures
+
+
+def calls() -> Iterator[tuple[str, str, str]]:
+    """Each function and class that is told how to call, where it is, and that."""
+    for module, names in NAMES.items():
+        for name in sorted(names):
+            found = re.search(rf"^[^|\n]*`{name}\(([^`]*)\)`", REFERENCE, re.MULTILINE)
+            if found and not found[1].endswith("..."):
+                yield module, name, " ".join(found[1].split())
+
+
+@pytest.mark.parametrize(("module", "name", "arguments"), [*calls()])
+def test_signature(module, name, arguments):
+    """It is called as the page says, and its defaults are those."""
+    thing = getattr(import_module(module), name)
+    told = inspect.signature(eval(f"lambda {arguments}: 0", vars(import_module(thing.__module__))))
+    real = inspect.signature(thing)
+    assert [(each.name, each.kind, each.default) for each in told.parameters.values()] == [
+        (each.name, each.kind, each.default) for each in real.parameters.values()
+    ]
 
 
 class Silent(WebSocketProtocol):
@@ -169,6 +237,24 @@ def of_websockets() -> Iterator[object]:
     yield Opening(sockets[0].request, endpoint.shared)
 
 
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Does nothing."""
+
+
+def of_hosting() -> Iterator[object]:
+    """What hosts others, and asks them."""
+    yield from (ASGIHandler(asgi), WSGIHandler(lambda environ, start: []), StaticFiles("."))
+    yield from (ResourceHandler(Resource()), ReverseProxy("http://a"), Upstream("http://a"))
+    with Path(__file__).open("rb") as file:
+        yield FileBody(file)
+    server = Server(Clock())
+    pool = Pool(server, clock=server.clock)
+    asked = pool.request("GET", b"/", [(b"Host", b"a")])
+    server.lines[0].send(b"HTTP/1.1 200 OK\r\n\r\nsome")
+    response = result_of(asked)
+    yield from (pool, response, response.body, mynet.http.ClientError())
+
+
 def instances() -> Iterator[object]:
     """One of each public class."""
     wire = Wire(lambda request: Response())
@@ -178,7 +264,7 @@ def instances() -> Iterator[object]:
     yield from (HTTPFactory(lambda request: Response(), reactor=Clock()), mynet.http.Stats())
     yield from (wire, wire.transport, exchange, request.body, Client(App()))
     answer = result_of(Client(lambda request: Response()).get("/"))
-    yield from (answer, Refused(answer), *of_websockets())
+    yield from (answer, Refused(answer), *of_websockets(), *of_hosting())
     yield mynet.http.Access(None, exchange.client, 200, 0)
     yield mynet.http.TLS("", "", None, None, None)
     content_type = "multipart/form-data; boundary=x"
@@ -200,9 +286,10 @@ def test_members(thing):
 
 @pytest.mark.parametrize("thing", [*instances()], ids=lambda thing: type(thing).__name__)
 def test_no_other_members(thing):
-    """What a class's table tells of is there."""
+    """What a class's table tells of is there, or an argument when one is made."""
     told = {name for cells in rows(type(thing).__name__) for name in names_in(cells[0])}
-    assert [name for name in told if not (iskeyword(name) or name in dir(thing))] == []
+    known = {*dir(thing), *inspect.signature(type(thing).__init__).parameters}
+    assert [name for name in told - known if not iskeyword(name)] == []
 
 
 def test_stats_of_websockets():
