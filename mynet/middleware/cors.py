@@ -48,9 +48,10 @@ def cors(
     Raises:
         ValueError: `"*"` with credentials; what is no origin, or no value of a header field.
     """
-    if credentials and ANY in (origins, expose):
+    judge, exposed = _judge(origins), _join(expose)
+    if credentials and (judge is None or ANY in exposed.split(", ")):
         raise ValueError('with credentials no origins="*", nor expose="*": name them')
-    policy = _Policy(origins, "true" if credentials else "", _join(expose))
+    policy = _Policy(judge, "true" if credentials else "", exposed)
     policy.preflight = {
         "Access-Control-Allow-Methods": _join(methods),
         "Access-Control-Allow-Headers": _join(headers),
@@ -77,9 +78,8 @@ class _Policy:
 
     preflight: dict[str, str]
 
-    def __init__(self, origins: Origins, credentials: str, exposed: str) -> None:
-        self._may = _judge(origins)
-        self._all = origins == ANY
+    def __init__(self, judge: Callable[[str], bool] | None, credentials: str, exposed: str) -> None:
+        self._judge = judge
         self._credentials = {"Access-Control-Allow-Credentials": credentials}
         self.actual = {**self._credentials, "Access-Control-Expose-Headers": exposed}
 
@@ -100,18 +100,23 @@ class _Policy:
     def _allow(self, request: Request, fields: CIMultiDict[str], more: dict[str, str]) -> None:
         origin = request.headers.get("Origin")
         fields.popall("Access-Control-Allow-Origin", None)
-        if not self._all:
+        allowed: str | None = ANY
+        if self._judge is not None:
             vary(fields, "Origin")
-        if self._all or (origin is not None and self._may(origin)):
-            fields["Access-Control-Allow-Origin"] = ANY if self._all else str(origin)
+            allowed = origin if origin is not None and self._judge(origin) else None
+        if allowed is not None:
+            fields["Access-Control-Allow-Origin"] = allowed
             fields.update((name, value) for name, value in more.items() if value)
 
 
-def _judge(origins: Origins) -> Callable[[str], bool]:
+def _judge(origins: Origins) -> Callable[[str], bool] | None:
+    """What tells whether an origin may; None if all may."""
     if callable(origins):
         return origins
     known = {origins} if isinstance(origins, str) else set(origins)
-    for origin in known - {ANY}:
+    if ANY in known:
+        return None
+    for origin in known:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"not an origin, such as https://app.example: {origin!r}")
     return known.__contains__

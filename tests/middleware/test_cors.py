@@ -56,9 +56,10 @@ def test_other_origins(origin):
 
 
 @pytest.mark.parametrize("origin", [EVIL, None])
-def test_all_origins(origin):
+@pytest.mark.parametrize("origins", ["*", ["*"], (SHOP, "*")])
+def test_all_origins(origins, origin):
     """Where all may, caches need not keep origins apart."""
-    answer = ask(cors("*"), origin)
+    answer = ask(cors(origins), origin)
     assert told(answer) == {"Allow-Origin": "*"}
     assert "Vary" not in answer.headers
 
@@ -98,6 +99,8 @@ def test_handlers_own_fields():
     [
         ({"origins": "*", "credentials": True}, "with credentials no origins"),
         ({"origins": SHOP, "expose": "*", "credentials": True}, "nor expose"),
+        ({"origins": [SHOP, "*"], "credentials": True}, "with credentials no origins"),
+        ({"origins": SHOP, "expose": ["Own", "*"], "credentials": True}, "nor expose"),
         ({"origins": SHOP + "/"}, "not an origin, such as https://app.example: "),
         ({"origins": ["shop.example"]}, "not an origin"),
         ({"origins": ["https://SHOP.example"]}, "not an origin"),
