@@ -90,7 +90,7 @@ class _Pushed:
                 await self._written
         piece = self._pieces.popleft()
         self._waiting -= len(piece)
-        if self._paused and self._waiting < HIGH_WATER:
+        if self._paused and self._waiting < HIGH_WATER and not self._ended:
             self._paused = False
             self._producer.resumeProducing()
         return piece

@@ -132,6 +132,15 @@ def test_pushed_too_fast(producer):
     assert result_of(start(collect(source))) == [b"yy", b"z"]
 
 
+def test_pushed_at_once(producer):
+    """A producer that has written all when it is paused has ended, and is not resumed."""
+    body = bytes(2 * HIGH_WATER)
+    producer.startProducing = lambda consumer: consumer.write(body) or producer.done
+    producer.done.callback(None)
+    assert all_of(producer) == body
+    assert producer.calls == ["pause"]
+
+
 def test_pushed_and_fails(producer):
     """An error of the producer comes behind what it has written."""
     rest = start(collect(pieces(producer, None)))
