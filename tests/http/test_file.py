@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 
 from mynet.http import file as module
 from mynet.http.coroutines import start
-from mynet.http.file import PIECE, FileBody, read_resident
+from mynet.http.file import PIECE, FileBody, read_anyway, read_resident
 from mynet.testing import result_of
 
 DATA = os.urandom(3 * PIECE + 100)
@@ -52,6 +52,16 @@ def test_parts(path, offset, length):
     assert b"".join(pieces) == expected
     assert all(len(piece) <= PIECE for piece in pieces)
     assert body.file.closed
+
+
+def test_position(path):
+    """A descriptor that is shared with others has its position when its file has been read."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(3)
+        shared = FileBody(os.fdopen(os.dup(file.fileno()), "rb"), 5, 10)
+        assert read_anyway(shared.file, 5, 10) == DATA[5:15]
+        assert pieces_of(shared) == [DATA[5:15]]
+        assert file.tell() == 3
 
 
 def test_empty_and_beyond(tmp_path, path):

@@ -328,20 +328,21 @@ class Cycle:
         return self._head[0] in BODILESS or self._request.method == "HEAD"
 
     async def _push(self, event: Event) -> None:
-        body, more = response_body(event)
+        body = event.get("body", b"")
+        if type(body) is not bytes:
+            body, _ = response_body(event)
         if self._state is State.DROPPING:
             await self._drop(event)
             return
         if body:
             await self._write(body)
-        if not more:
+        if not event.get("more_body", False):
             self._end_body()
 
     async def _write(self, data: bytes) -> None:
-        stream = self._stream
-        assert stream is not None
+        assert self._stream is not None
         try:
-            await stream.write(data)
+            await self._stream.write(data)
         except ValueError as error:
             raise ContractError(f"{BODY}: {error}") from None
 
