@@ -160,6 +160,18 @@ class Channel:
         if twisted is not None:
             twisted.connectionLost(Failure(ConnectionDone()))
 
+    def _tell(self) -> None:
+        """Its response is complete, though it is not finished: who waits for that is told.
+
+        It may be finished in peace, unlike one that is lost; but who writes events to it, until
+        the client goes, would never learn of that.
+        """
+        twisted = self._twisted
+        if twisted is not None:
+            waiting, twisted.notifications = twisted.notifications, []
+            for each in waiting:
+                each.errback(Failure(ConnectionDone()))
+
     # Its response
 
     def _whole(self) -> Response:
@@ -178,6 +190,7 @@ class Channel:
     def _streamed(self) -> Response:
         self._responded = True
         if self._bodiless and self._flow is None:
+            self._request.on_finish(self._tell)
             return Response.raw(_NOTHING, self._status, self._fields)
         flow = self._open_flow()
         self._request.on_finish(flow.close)  # something else may be sent instead

@@ -259,7 +259,33 @@ def test_later_without_body(waiting):
     second.write(b"hello")
     second.finish()
     assert reply(wire).body == b"hello"
-    assert waiting.ends == [None, None]
+    assert waiting.ends[1] is None
+
+
+@pytest.mark.parametrize("status", [200, 304])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_endless_without_body(status, at_once):
+    """Who would write events until the client goes is told when all of the response is sent."""
+
+    class Events(Waiting):
+        def render_GET(self, request: Any) -> int:
+            super().render_GET(request)
+            request.setResponseCode(status)
+            if at_once:
+                request.write(b"")
+            return NOT_DONE_YET
+
+        render_HEAD = render_GET
+
+    resource = Events()
+    wire = served(resource)
+    wire.send(HEAD if status == 200 else GET)
+    if not at_once:
+        resource.request.write(b"")
+    assert reply(wire, "HEAD").status == status
+    assert [end.type for end in resource.ends] == [ConnectionDone]
+    resource.request.write(b"too late")
+    resource.request.finish()
 
 
 def test_longer_than_promised(waiting, logged):
