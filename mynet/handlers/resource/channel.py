@@ -90,10 +90,12 @@ class Channel:
 
     def receive_head(self, length: int | None) -> None:
         """Give the request its header fields, and a file for a body of that length, if known."""
-        twisted = self._twisted
+        twisted, request = self._twisted, self._request
         add = twisted.requestHeaders.addRawHeader
-        for name, value in self._request.peek_raw_headers():
+        for name, value in request.peek_raw_headers():
             add(name, value)
+        if not request.target.startswith(b"/") and request.host:  # RFC 9112 section 3.2.2
+            twisted.requestHeaders.setRawHeaders(b"Host", [request.host.encode("ascii")])
         twisted.parseCookies()
         twisted.gotLength(length)
 

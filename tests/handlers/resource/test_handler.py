@@ -565,6 +565,13 @@ def test_hosts():
     assert (found.text, other.status) == ("found", 404)
 
 
+def test_host_of_the_target():
+    """Where the target names a host, that is who was asked, whatever the Host field says."""
+    wire = served(Calling(lambda request: request.prePathURL()))
+    wire.send(b"GET http://one.test:81/a HTTP/1.1\r\nHost: other.test\r\n\r\n")
+    assert reply(wire).text == "http://one.test:81/"
+
+
 def test_proxied_hosts():
     """Its monster makes links for the name that a proxy in front has."""
     root = Resource()
