@@ -46,11 +46,13 @@ class ClientLimits:
     idle_timeout: float = 30.0
     """How long a connection is kept without a request. A server's own is better longer."""
 
-    max_connections: int = 128
-    """Connections of a pool in all, of which those handed over to another protocol are none."""
+    max_connections: int = 1024
+    """Connections of a pool in all, of which those handed over to another protocol are none.
+    It is Envoy's default."""
 
-    max_idle: int = 32
-    """Connections that are kept without a request."""
+    max_idle: int = 128
+    """Connections that are kept without a request. Who has more requests at a time than that
+    connects anew for each of the others."""
 
     max_waiting: int = 1024
     """Requests that wait for a connection, beside those for which one is being made."""
