@@ -567,9 +567,9 @@ def test_hosts():
 
 def test_host_of_the_target():
     """Where the target names a host, that is who was asked, whatever the Host field says."""
-    wire = served(Calling(lambda request: request.prePathURL()))
+    wire = served(Calling(lambda request: b"%r" % request.requestHeaders.getRawHeaders(b"Host")))
     wire.send(b"GET http://one.test:81/a HTTP/1.1\r\nHost: other.test\r\n\r\n")
-    assert reply(wire).text == "http://one.test:81/"
+    assert reply(wire).text == "[b'one.test:81']"
 
 
 def test_proxied_hosts():
