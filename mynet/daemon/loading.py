@@ -25,6 +25,11 @@ LIBRARIES = tuple(
     sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 
+_FRAME = re.compile(r'^  File "(.+)", line (\d+)', re.MULTILINE)
+
+_MARGIN = re.compile(r"^ *[|+] ", re.MULTILINE)
+"""What tracebacks of exceptions in a group have on the left."""
+
 MYNET = str(Path(__file__).parents[1]) + os.sep
 
 
@@ -74,8 +79,9 @@ def _broken(name: str, error: BaseException) -> CannotStart:
 
 
 def what(error: BaseException) -> str:
-    """What was raised, as the last line of a traceback has it."""
-    return traceback.format_exception_only(error)[-1]
+    """What was raised, as a traceback has it below the frames; notes come behind that."""
+    lines = traceback.format_exception_only(error)
+    return next(line for line in lines if not line.startswith(" "))
 
 
 def where(error: BaseException, raised: TracebackType | None, name: str) -> str:
@@ -102,12 +108,15 @@ def where(error: BaseException, raised: TracebackType | None, name: str) -> str:
 def essence(text: str) -> str:
     """What was raised, and where, if a text is a whole traceback; any other as it is.
 
-    Frameworks pass on tracebacks where ASGI asks for a message.
+    Frameworks pass on tracebacks where ASGI asks for a message. Of a group of exceptions it is
+    the last one.
     """
     if "Traceback (most recent call last):" not in text:
         return text
-    place = _own_place(re.findall(r'^ +File "(.+)", line (\d+)', text, re.MULTILINE))
-    raised = text.strip().splitlines()[-1]
+    text = _MARGIN.sub("", text.strip())
+    place = _own_place(_FRAME.findall(text))
+    lines = text[text.rfind('\n  File "') + 1 :].splitlines()
+    raised = next((line for line in lines if not line.startswith(" ")), lines[-1])
     return f"{raised} ({place})" if place else raised
 
 

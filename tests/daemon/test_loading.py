@@ -39,6 +39,11 @@ BROKEN = {
         1,
     ),
     "misspelt": ("x = (\n", "SyntaxError: '(' was never closed", 1),
+    "noted": (
+        "error = ValueError('no database')\nerror.add_note('Start it.')\nraise error",
+        "ValueError: no database",
+        3,
+    ),
     "peculiar": ("class Odd(BaseException): ...\nraise Odd('x')", "peculiar.Odd: x", 2),
 }
 
@@ -185,6 +190,34 @@ def test_essence(folder):
         "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0) (passed.py:6)"
     )
     assert essence("no database") == "no database"
+
+
+GROUPED = """
+import traceback
+
+def connect():
+    raise ValueError("2 mistakes\\nhost\\n  is missing\\nport\\n  is missing")
+
+try:
+    try:
+        connect()
+    except ValueError as error:
+        raise ExceptionGroup("of tasks", [OSError(), error])
+except ExceptionGroup as error:
+    texts = [traceback.format_exc(), "".join(traceback.format_exception(error.exceptions[1]))]
+"""
+
+
+def test_essence_of_many_lines(folder):
+    """It is that of the cause too where tasks are grouped, or a message has many lines."""
+    (folder / "grouped.py").write_text(GROUPED)
+    load("grouped:texts")
+    for text in sys.modules["grouped"].texts:
+        assert essence(text) == "ValueError: 2 mistakes (grouped.py:5)"
+
+
+def test_essence_without_own_code():
+    """Where none of the application's own lines is known, no place is told."""
     library = (
         f'Traceback (most recent call last):\n  File "{os.__file__}", line 1, in f\nOSError: x'
     )
