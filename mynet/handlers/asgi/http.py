@@ -8,7 +8,8 @@ A response whose body comes in one event is one of bytes. Else its body is `Stre
 
 When the client goes before it has all of its response, the application is not cancelled: `receive`
 tells it, and `send` raises. It has `leave_timeout` to end; then it is cancelled, again and again.
-What it does after its response, such as Starlette's background tasks, may take any time.
+A client that only closes its side may have gone: `receive` tells that, too, but what is sent then
+goes out as long as the connection is there. What it does after its response, such as Starlette's background tasks, may take any time.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class Cycle:
     _unread = True
     _error: HTTPError | None = None  # of its body
     _gone = False
-    _watches = False  # for the end of the exchange
+    _left = False  # it has closed its side at least
+    _watches = False  # for that, and for the end of the exchange
     _receivers: Sequence[Future[None]] = ()
     _arriving: Deferred[None] | None = None  # some of the body, for them
     # The response
@@ -166,7 +168,7 @@ class Cycle:
                 event = self._next()
                 if event is not None:
                     return event
-            elif self._error is not None:
+            elif self._left or self._error is not None:
                 break
             await self._arrival()
         return {"type": "http.disconnect"}
@@ -398,7 +400,9 @@ class Cycle:
 
     def _returned(self) -> None:
         """It has said less than all."""
-        if not self._gone:
+        if self._may_give_up:
+            self._give_up()
+        elif not (self._gone or self._request.finished):
             error = ContractError(f"it has returned, but expected was {EXPECTED[self._state]}")
             if not (self._is_streaming or self._error is not None):
                 log.error("{cycle}: {error}", cycle=self, error=error)
@@ -410,6 +414,8 @@ class Cycle:
         if self._gone or self._state is _COMPLETE or self._state is State.DROPPING:
             if not expected:
                 log.failure("{cycle} failed when nobody waited for it", Failure(error), cycle=self)
+        elif self._may_give_up and expected and not isinstance(error, ContractError):
+            self._give_up()
         elif self._is_streaming:
             self._break_off(error)
         elif self._error is not None:
@@ -433,6 +439,17 @@ class Cycle:
         else:
             answer.errback(Failure(error))
 
+    @property
+    def _may_give_up(self) -> bool:
+        """Whether it has a reason to end before its response does: its client seems to have gone."""
+        waits = not (self._gone or self._state is State.DROPPING)
+        return self._left and waits and (self._error is None or self._is_streaming)
+
+    def _give_up(self) -> None:
+        """It has ended because its client left: that is so then."""
+        self._gone = True
+        self._request.exchange.abort()
+
     def _break_off(self, error: BaseException) -> None:
         """What has been sent must not look complete. Whoever sends it logs why."""
         self._gone = True
@@ -443,10 +460,15 @@ class Cycle:
     # Its end
 
     def _watch(self) -> None:
-        """Be told when the exchange is over."""
+        """Be told when the client leaves, and when the exchange is over."""
         if not self._watches:
             self._watches = True
             self._request.on_finish(self._over)
+            self._request.disconnected().addCallback(self._leaves)
+
+    def _leaves(self, _: None) -> None:
+        self._left = True
+        self._wake()
 
     def _over(self) -> None:
         if self._state is not _COMPLETE:

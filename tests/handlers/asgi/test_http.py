@@ -469,6 +469,157 @@ async def test_response_that_middleware_drops():
     assert raised == [True]
 
 
+# Clients that close their side
+
+
+@in_a_loop
+async def test_client_that_closes_its_side():
+    """Who waits for its client to go is told at once when that closes, and may go on sending."""
+    events: list[Event] = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(start())
+        await send(body(b"one", more_body=True))
+        events.append(await receive())
+        await send(body(b"two", more_body=True))
+        events.append(await receive())
+        await send(body(b"three"))
+
+    page = Page(app)
+    await page.ask()
+    assert events == []
+    page.wire.half_close()
+    await page.settle()
+    assert events == [DISCONNECT, DISCONNECT]
+    assert page.wire.take() == b"3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"
+    assert not page.wire.transport.aborted
+    assert page.wire.closed
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@in_a_loop
+async def test_client_that_had_closed_its_side(streams):
+    """Who asks later, and even without waiting, is told as well."""
+    go_on = asyncio.Event()
+    events: list[Event] = []
+
+    async def app(scope, receive, send):
+        if streams:
+            await send(start())
+            await send(body(b"some", more_body=True))
+        await go_on.wait()
+        events.append(await receive())
+        task = asyncio.ensure_future(receive())
+        asyncio.get_running_loop().call_soon(task.cancel)  # as anyio asks
+        events.append(await task)
+        if not streams:
+            await send(start())
+        await send(body(b"end"))
+
+    page = Page(app)
+    await page.ask(post(b"body"))
+    page.wire.half_close()
+    await page.settle()
+    go_on.set()
+    await page.settle()
+    assert events == [{"type": "http.request", "body": b"body", "more_body": False}, DISCONNECT]
+    assert b"end" in page.wire.take()
+    assert not page.wire.transport.aborted
+
+
+@pytest.mark.parametrize("error", [None, asyncio.CancelledError])
+@pytest.mark.parametrize("streams", [False, True])
+@in_a_loop
+async def test_application_that_gives_up(told, streams, error):
+    """One that ends because its client has closed makes no mistake; but nothing looks complete."""
+
+    async def app(scope, receive, send):
+        await receive()
+        if streams:
+            await send(start())
+            await send(body(b"some", more_body=True))
+        assert await receive() == DISCONNECT
+        if error is not None:
+            raise error
+
+    page = Page(app)
+    await page.ask()
+    page.wire.half_close()
+    await page.settle()
+    assert page.wire.take() == b""
+    assert page.wire.transport.aborted
+    assert page.wire.transport.disconnected
+    assert page.handler.tasks.running == set()
+    assert page.wire.clock.getDelayedCalls() == []
+    assert told == []
+
+
+@in_a_loop
+async def test_client_that_closes_its_side_within_its_body(told):
+    """Where some of the body never comes the client is told so, if it still hears it."""
+
+    async def app(scope, receive, send):
+        events.append(await receive())
+        events.append(await receive())
+
+    events: list[Event] = []
+    page = Page(app)
+    await page.ask(post(b"some", 9))
+    page.wire.half_close()
+    await page.settle()
+    assert page.wire.take().startswith(b"HTTP/1.1 400 ")
+    assert events == [{"type": "http.request", "body": b"some", "more_body": True}, DISCONNECT]
+    assert told == []
+
+
+@in_a_loop
+async def test_client_that_closes_its_side_before_a_body_that_nobody_gets(told):
+    """The answer to HEAD is whole, whoever gives up on its body, and so are those behind it."""
+    go_on = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await go_on.wait()
+        await send(start(200, (b"x-method", scope["method"].encode())))
+        if scope["method"] == "HEAD":
+            await send(body(b"some", more_body=True))
+            assert await receive() == DISCONNECT
+        else:
+            await send(body(b"end"))
+
+    page = Page(app)
+    await page.ask(GET.replace(b"GET", b"HEAD") + GET)
+    page.wire.half_close()
+    go_on.set()
+    await page.settle()
+    response = page.wire.take()
+    assert b"x-method: HEAD" in response
+    assert response.endswith(b"end")
+    assert not page.wire.transport.aborted
+    assert told == []
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@in_a_loop
+async def test_error_after_the_client_has_closed_its_side(logged, streams):
+    """Any other error is one, and is logged once."""
+
+    async def app(scope, receive, send):
+        await receive()
+        if streams:
+            await send(start())
+            await send(body(b"some", more_body=True))
+        await receive()
+        raise Boom
+
+    page = Page(app)
+    await page.ask()
+    page.wire.half_close()
+    await page.settle()
+    assert page.wire.transport.aborted is streams
+    logged.take(Boom)
+
+
 # Bodies of requests
 
 
