@@ -81,6 +81,8 @@ def frame_response(
     chunked = False
     if length is not None:
         framing = length_line(0 if status == 205 else length) if status != 204 else b""
+    elif status == 205:  # of those without a body the one whose end a client does not know
+        framing = length_line(0)
     elif not bodiless:
         chunked = version == "1.1"
         keep_alive = keep_alive and chunked  # else the end of the connection is that of the body

@@ -108,6 +108,19 @@ def test_no_body(method, status, headers, expected, version):
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_nothing_to_reset(method, version):
+    """A 205 says that it has no body, whatever was given it: else a client waits for one."""
+    with_trailers = Response(pieces(), 205)
+    with_trailers.trailers["Sum"] = "1"
+    for response in (Response(pieces(), 205), Response(pieces(), 205, TOLD), with_trailers):
+        outgoing = framed(response, method, version)
+        kept = [KEPT] if version == "1.0" else []
+        assert lines(outgoing) == [b"Content-Length: 0", *kept]
+        assert outgoing[1:] == (b"", False, None, True)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_connection_that_closes(version):
     """What ends the connection says so: the client, the server, or the application."""
     for response, keep_alive in (
