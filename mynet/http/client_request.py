@@ -19,9 +19,6 @@ AT_HAND = 64 * KIB
 
 _MAY_HAVE_BODY = frozenset({"POST", "PUT", "PATCH"})
 
-RequestSource = bytes | RequestBody | None
-"""The body of a request."""
-
 
 class BodyStream(Protocol):
     """A body that is sent bit by bit."""
@@ -36,6 +33,10 @@ class BodyStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Its pieces, none of which is empty."""
+
+
+RequestSource = bytes | RequestBody | BodyStream | None
+"""The body of a request."""
 
 
 class Call(Deferred[ClientResponse]):

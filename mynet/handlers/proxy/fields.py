@@ -21,10 +21,19 @@ HOP_BY_HOP = frozenset(
 """Those which concern one connection, whether its Connection field names them or not."""
 
 
-def end_to_end(fields: RawHeaders, dropped: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
-    """Those that may go on: neither dropped, nor named by Connection."""
+def end_to_end(
+    fields: RawHeaders, dropped: frozenset[bytes], trailers: RawHeaders | None = None
+) -> list[tuple[bytes, bytes]]:
+    """Those that may go on: neither dropped, nor named by Connection.
+
+    Args:
+        fields: Those of the message's head.
+        dropped: Names of those that may not.
+        trailers: Those behind its body, if the question is which of these may go on.
+    """
     named = tokens(fields, b"connection")
-    return [field for field in fields if field[0] not in dropped and field[0] not in named]
+    asked = fields if trailers is None else trailers
+    return [field for field in asked if field[0] not in dropped and field[0] not in named]
 
 
 def tokens(fields: RawHeaders, name: bytes) -> set[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
@@ -26,6 +27,9 @@ from mynet.http.writing import RepeatedFields, may_trail
 
 _FRAMED = HOP_BY_HOP | {b"content-length"}
 """What stays behind where the response is framed by its own body."""
+
+_ELSEWHERE = re.compile(r"/[/\\\t]")
+"""How a path begins that browsers take for the name of a host."""
 
 
 class ResponseFields:
@@ -94,12 +98,13 @@ def move(response: Response, upstream: bytes, here: str) -> None:
         location = response.headers["location"]
         origin = upstream.decode("ascii")
         if location.startswith(f"{origin}/"):
-            response.headers["location"] = here + location[len(origin) :]
+            path = here + location[len(origin) :]
+            response.headers["location"] = f"/.{path}" if _ELSEWHERE.match(path) else path
 
 
 def _add_trailers(response: Response, answer: ClientResponse) -> None:
     """What the upstream sent behind the body, as far as that may stand there."""
-    for name, value in answer.trailers:
+    for name, value in end_to_end(answer.raw_headers, HOP_BY_HOP, answer.trailers):
         if may_trail(name):
             response.trailers.add(name.decode("latin-1"), value.decode("latin-1"))
 

@@ -6,7 +6,7 @@ frame is left to who sends the request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
 from mynet.handlers.proxy.fields import (
@@ -20,6 +20,7 @@ from mynet.handlers.proxy.fields import (
 )
 from mynet.handlers.proxy.origin import Trusted, is_claim, origin_fields
 from mynet.http import HTTPError, Request
+from mynet.http.body import RequestBody
 from mynet.http.exchange import RawHeaders
 from mynet.http.writing import field_lines
 
@@ -104,6 +105,40 @@ class RequestFields:
         offers = b",".join(value for name, value in fields if name == b"upgrade").split(b",")
         wanted = (offer.strip() for offer in offers)
         return next((each for each in wanted if each.lower() in self._upgrades), b"")
+
+
+class StreamedBody:
+    """A request's body that is sent as it comes, and those of its trailers that may go on.
+
+    What a client may not say of itself in the head it may not say there either: some servers make
+    one of both.
+    """
+
+    def __init__(self, request: Request, body: RequestBody) -> None:
+        self._request = request
+        self._body = body
+
+    @property
+    def started(self) -> bool:
+        """Whether some of it is gone."""
+        return self._body.started
+
+    # BodyStream
+
+    @property
+    def declared(self) -> int | None:
+        return self._body.declared
+
+    @property
+    def trailers(self) -> RawHeaders:
+        trailers = self._body.trailers
+        if not trailers:
+            return ()
+        kept = end_to_end(self._request.peek_raw_headers(), _NOT_FORWARDED, trailers)
+        return [field for field in kept if not is_claim(field[0])]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body
 
 
 def _count_down(fields: list[tuple[bytes, bytes]]) -> int | None:

@@ -16,10 +16,11 @@ from twisted.python.failure import Failure
 from mynet.handlers.proxy.balancing import Balancer
 from mynet.handlers.proxy.inbound import ResponseFields, bodiless, move, with_body
 from mynet.handlers.proxy.member import Member
-from mynet.handlers.proxy.outbound import Outbound
+from mynet.handlers.proxy.outbound import Outbound, StreamedBody
 from mynet.handlers.proxy.target import join
 from mynet.handlers.proxy.tunnel import Tunnel
 from mynet.http import HTTPError, Request, Response, Upgrade
+from mynet.http.body import RequestBody
 from mynet.http.client_errors import (
     BadResponse,
     ClientError,
@@ -27,7 +28,7 @@ from mynet.http.client_errors import (
     PoolFull,
     UpstreamTimeout,
 )
-from mynet.http.client_request import RequestSource, at_hand
+from mynet.http.client_request import at_hand
 from mynet.http.client_response import ClientResponse
 from mynet.http.exchange import RawHeaders
 from mynet.http.pool import IDEMPOTENT
@@ -60,7 +61,7 @@ class Relay:
         self._outbound = outbound
         self._target = target
         body = request.body
-        self._body: RequestSource = None if body is None else at_hand(body)
+        self._body = None if body is None else _body_of(request, body)
         self._member: Member | None = None
         self._tried: tuple[Member, ...] = ()
 
@@ -171,7 +172,7 @@ class Relay:
         if len(self._tried) > self._proxy.retries:
             return False
         body = self._body
-        if body is not None and not isinstance(body, bytes) and body.started:
+        if isinstance(body, StreamedBody) and body.started:
             return False
         unanswered = isinstance(error, NotAnswered) and self._request.method in IDEMPOTENT
         return unanswered or not error.sent
@@ -196,6 +197,12 @@ class Relay:
             status=status,
         )
         raise HTTPError(status)
+
+
+def _body_of(request: Request, body: RequestBody) -> bytes | StreamedBody:
+    """What is sent of a body: as one if all of it is here, since that can be sent again."""
+    whole = at_hand(body)
+    return whole if isinstance(whole, bytes) else StreamedBody(request, body)
 
 
 def status_of(error: ClientError) -> int:

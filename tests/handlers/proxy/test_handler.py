@@ -148,6 +148,20 @@ def test_chunked_body():
     assert sent.endswith(b"\r\n0\r\nsum: 1\r\n\r\n")
 
 
+def test_trailers_that_would_be_believed():
+    """What the client may not say of itself in the head, it may not say behind the body."""
+    setting = Setting()
+    trailers = (
+        b"X-Forwarded-For: 127.0.0.1\r\nforwarded: for=127.0.0.1\r\nX_Real_IP: 127.0.0.1\r\n"
+        b"Proxy: http://127.0.0.1\r\nProxy-Authorization: a\r\nExpect: 100-continue\r\nSum: 1\r\n"
+    )
+    wire = setting.client(post(b"Transfer-Encoding: chunked"))
+    wire.send(chunked(b"Hello", trailers=trailers))
+    assert setting.server.take().endswith(b"\r\n0\r\nsum: 1\r\n\r\n")
+    wire = setting.client(post(b"Transfer-Encoding: chunked") + chunked(b"a", trailers=trailers))
+    assert setting.server.line.take().endswith(b"\r\n0\r\nsum: 1\r\n\r\n")
+
+
 def test_no_body():
     """A POST without a body has length 0, a GET none at all."""
     setting = Setting()
@@ -246,6 +260,21 @@ def test_no_content():
     assert reply(wire).status == 204
 
 
+@pytest.mark.parametrize(
+    "line", [b"Transfer-Encoding: chunked", b"Connection: close", b"Content-Length: 100000"]
+)
+def test_reset_content(line):
+    """A 205 has none, whatever its upstream says, and a client that keeps on can tell its end."""
+    setting = Setting()
+    wire = setting.client(GET)
+    first = setting.server.line
+    first.say(answer(line, status=b"205 Reset Content"))
+    wire.send(GET)
+    assert setting.server.line is not first
+    setting.server.line.say(HELLO)
+    assert [each.body for each in replies(wire, "GET", "GET")] == [b"", b"Hello"]
+
+
 def test_chunks():
     """What has no length goes on as it comes, in chunks of our own, with its trailers."""
     setting = Setting()
@@ -342,6 +371,16 @@ def test_redirect():
         lines = (b"Location: " + location, b"Content-Length: 0")
         setting.server.line.say(answer(*lines, status=status))
         assert reply(wire).headers["Location"] == expected
+
+
+@pytest.mark.parametrize("rest", [b"//else.where/", b"/\\else.where/", b"/\t/else.where/"])
+def test_redirect_that_would_lead_elsewhere(rest):
+    """A path that begins like the name of another host does not become one."""
+    setting = Setting()
+    wire = setting.client(GET)
+    lines = (b"Location: http://server0" + rest, b"Content-Length: 0")
+    setting.server.line.say(answer(*lines, status=b"301 Moved Permanently"))
+    assert reply(wire).headers["Location"] == "/." + rest.decode()
 
 
 def test_download_at_the_pace_of_the_client():
