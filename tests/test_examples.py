@@ -227,6 +227,31 @@ def watching(folder: Path) -> ClientConnection:
     return unix_connect(str(folder / "socket"), "ws://localhost/prices")
 
 
+def test_hosting(folder):
+    """A route, an ASGI application, a resource and files answer, each in its place."""
+    with served(folder, "hosting:app") as client:
+        status, clock = ask(client, "GET", "/clock")
+        assert (status, len(clock)) == (200, len("12:34:56\n"))
+        assert ask(client, "POST", "/upper/", b"hello") == (200, b"HELLO")
+        greetings = [ask(client, "GET", "/guests/Ada")[1] for _ in range(2)]
+        assert greetings == [b"Hello, Ada, for the %d. time.\n" % number for number in (1, 2)]
+        assert b"hosting.py" in ask(client, "GET", "/source/")[1]
+        assert ask(client, "GET", "/source/hosting.py")[1].startswith(b'"""Three kinds')
+
+
+def test_gateway(folder, source):
+    """What is asked goes to the server behind, and is counted."""
+    with served(folder, "gateway:app", BACKENDS=source) as client:
+        assert ask(client, "GET", "/page")[1] == b"<title>\nCaf&eacute;s\n</title>"
+        assert json.loads(ask(client, "GET", "/gateway/counts")[1]) == {"requests": 1, "200": 1}
+
+
+def test_gateway_without_backend(folder):
+    """Who asks a server that is not there is told so."""
+    with served(folder, "gateway:app", BACKENDS="http://127.0.0.1:1") as client:
+        assert ask(client, "GET", "/page")[0] in (502, 503)
+
+
 LATER = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /next HTTP/1.1\r\nHost: localhost\r\n\r\n"
 """What has been said, and what is said next: who has the first answer waits for the second."""
 

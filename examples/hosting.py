@@ -1,0 +1,87 @@
+"""Three kinds of applications, and files, in one process: `twistd -n mynet --app hosting:app`.
+
+    curl http://127.0.0.1:8080/clock            a route
+    curl http://127.0.0.1:8080/upper/ -d hello  an ASGI application; a framework's would do
+    curl http://127.0.0.1:8080/guests/Ada       a resource of twisted.web
+    curl http://127.0.0.1:8080/source/          the files of this folder
+
+It needs a reactor with an asyncio loop, as mynet's own has.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+
+from mynet import App, Request
+from mynet.handlers.asgi import ASGIHandler
+from mynet.handlers.resource import ResourceHandler
+from mynet.handlers.static import StaticFiles
+from mynet.middleware.compression import compression
+from mynet.middleware.security_headers import security_headers
+
+app = App()
+app.use(security_headers())
+app.use(compression())
+
+
+@app.get("/clock")
+def clock(request: Request) -> str:
+    """What time it is."""
+    return f"{datetime.now(UTC):%H:%M:%S}\n"
+
+
+async def upper(scope: Any, receive: Any, send: Any) -> None:
+    """Send back what comes, as it comes, in capitals; it has no lifespan, and no WebSockets."""
+    if scope["type"] != "http":
+        raise NotImplementedError(f"there is no {scope['type']} here")
+    await send({"type": "http.response.start", "status": 200})
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return
+        more = event["more_body"]
+        body = event["body"].upper()
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+class Guests(Resource):
+    """Whoever is named is greeted, and counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[bytes, int] = {}
+
+    def getChild(self, name: bytes, request: IRequest) -> Resource:
+        """All names are guests."""
+        return Guest(self, name)
+
+
+class Guest(Resource):
+    """One of them."""
+
+    isLeaf = True
+
+    def __init__(self, guests: Guests, name: bytes) -> None:
+        super().__init__()
+        self._guests = guests
+        self._name = name
+
+    def render_GET(self, request: Any) -> bytes:
+        """Greet."""
+        seen = self._guests.seen
+        if self._name not in seen and len(seen) >= 1_000:
+            seen.clear()
+        seen[self._name] = seen.get(self._name, 0) + 1
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        return b"Hello, %b, for the %d. time.\n" % (self._name, seen[self._name])
+
+
+app.mount("/upper", ASGIHandler(upper))
+app.mount("/guests", ResourceHandler(Guests()))
+app.mount("/source", StaticFiles(Path(__file__).parent, listing=True))
