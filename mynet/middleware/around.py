@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 
 from multidict import CIMultiDict
 
 from mynet.http.errors import HTTPError
 from mynet.http.message import Handler, Request, Response, Upgrade
+from mynet.http.sending import discard
 
 ChangeResponse = Callable[[Request, Response], Response]
 ChangeFields = Callable[[Request, CIMultiDict[str]], object]
@@ -16,6 +18,8 @@ ChangeFields = Callable[[Request, CIMultiDict[str]], object]
 def change_responses(handler: Handler, change: ChangeResponse) -> Handler:
     """A handler whose responses are changed, but for an `Upgrade`, which carries a connection.
 
+    One that cannot be changed is let go of.
+
     Errors pass, HTTPErrors too: where an App uses the middleware, those of its routes are
     responses already.
     """
@@ -23,12 +27,20 @@ def change_responses(handler: Handler, change: ChangeResponse) -> Handler:
     def answer(request: Request) -> Response | Awaitable[Response]:
         result = handler(request)
         if isinstance(result, Response):
-            return result if isinstance(result, Upgrade) else change(request, result)
+            return changed(request, result)
         return answer_later(request, result)
 
     async def answer_later(request: Request, awaitable: Awaitable[Response]) -> Response:
-        response = await awaitable
-        return response if isinstance(response, Upgrade) else change(request, response)
+        return changed(request, await awaitable)
+
+    def changed(request: Request, response: Response) -> Response:
+        if isinstance(response, Upgrade):
+            return response
+        try:
+            return change(request, response)
+        except BaseException:
+            discard(response, copy_context(), request.exchange.sweep.clock)
+            raise
 
     return with_life_of(handler, answer)
 

@@ -89,6 +89,8 @@ class EncodedBody:
 
     async def aclose(self) -> None:
         """Let go of the body."""
-        if self._pieces is not None:
-            await self._pieces.aclose()
-        await close_body(self._body)
+        try:
+            if self._pieces is not None:
+                await self._pieces.aclose()
+        finally:
+            await close_body(self._body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from multidict import CIMultiDict
 from twisted.internet.defer import Deferred, fail, succeed
@@ -45,6 +47,19 @@ def test_at_once():
     handler = change_responses(HANDLERS["plain"], shout)
     assert isinstance(handler(make_request()), Response)
     assert isinstance(change_fields(handler, mark)(make_request()), Response)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_change_that_fails(later):
+    """What cannot be changed is not sent, and the file that it is from is closed."""
+    file = io.BytesIO(b"hello")
+
+    def handler(request):
+        return succeed(Response(file)) if later else Response(file)
+
+    with pytest.raises(ZeroDivisionError):
+        ask(change_fields(handler, lambda request, fields: 1 / 0), "/")
+    assert file.closed
 
 
 def raises(request):

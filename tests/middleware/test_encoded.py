@@ -131,6 +131,29 @@ def test_producer_is_stopped():
     assert producer.stopped == 1
 
 
+def test_closed_though_it_fails():
+    """What fails when it is told that no more is wanted is closed nevertheless."""
+
+    @implementer(IBodyProducer)
+    class Stubborn(Stream):
+        length = UNKNOWN_LENGTH
+        __aiter__ = None  # type: ignore[assignment]
+
+        def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+            consumer.write(b"one")
+            return Deferred()
+
+        def stopProducing(self) -> None:
+            raise OSError("not now")
+
+    stubborn = Stubborn()
+    body = encoding(stubborn)
+    result_of(start(anext(aiter(body))))
+    with pytest.raises(OSError, match="not now"):
+        result_of(start(body.aclose()))
+    assert stubborn.closed == 1
+
+
 def test_file_is_closed(tmp_path):
     """A file too."""
     (tmp_path / "file").write_bytes(b"text")
