@@ -105,11 +105,11 @@ class ClientConnection:
         "_read_deadline",
         "_reading_paused",
         "_response",
+        "_rested",
         "_retired",
         "_searched",
         "_send_now",
         "_sending",
-        "_served",
         "_switching",
         "_upgraded",
         "_write_deadline",
@@ -129,7 +129,7 @@ class ClientConnection:
         self._read_deadline = inf
         self._write_deadline = inf
         self._retired = False  # it takes no more requests
-        self._served = False  # it has answered one
+        self._rested = False  # it has waited for one
         self._lost_because: Failure | None = None
         # The request in progress
         self._call: Call | None = None  # until its response is complete
@@ -238,10 +238,12 @@ class ClientConnection:
         try:
             if self._frame is not None:
                 self._receive_body(self._frame, data)
-            elif self._call is None:
-                self._abort()
-            else:
+            elif self._call is not None:
                 self._receive_head(self._call, data)
+            elif self._switching:  # TLS had more at hand when it was told to pause
+                self._buffer += data
+            else:
+                self._abort()
         except Exception:
             self._fail(Failure())
 
@@ -253,7 +255,7 @@ class ClientConnection:
         call = self._call
         assert call is not None
         self._call = None
-        self._served = True
+        self._rested = True
         home = self._home
         self._read_deadline = home.sweep.next + home.limits.idle_timeout
         home.rests(self)
@@ -362,7 +364,7 @@ class ClientConnection:
         """The request in progress is none any more; what follows its response is not its own."""
         self._clear()
         unsent = self._stop_sending() or self._write_paused
-        self._served = True
+        self._rested = True
         if rest or unsent:
             self._abort()
         elif not self._keep_alive:
@@ -514,7 +516,13 @@ class ClientConnection:
         if not is_tls(transport):
             if type(transport) is tcp.Client:
                 self._send_now = transport.writeSomeData
-            self._home.connected(self)
+            self._be_ready()
+
+    def _be_ready(self) -> None:
+        home = self._home
+        self._read_deadline = home.sweep.next + home.limits.idle_timeout
+        home.connected(self)
+        self._rested = self._call is None
 
     def connectionMade(self) -> None:
         """See `makeConnection`."""
@@ -541,7 +549,7 @@ class ClientConnection:
             self._keep_alive = False
             self._end_body(frame, b"")
         elif frame is None and not self._buffer and not self._interims:
-            self._fail(Failure(NotAnswered(self._served)))
+            self._fail(Failure(NotAnswered(self._rested)))
         else:
             part = "body" if frame is not None else "head"
             self._fail(Failure(ResponseCut(f"the response was cut off in its {part}")))
@@ -549,7 +557,7 @@ class ClientConnection:
     # IHandshakeListener
 
     def handshakeCompleted(self) -> None:
-        self._home.connected(self)
+        self._be_ready()
 
     # IHalfCloseableProtocol
 

@@ -51,7 +51,7 @@ class NotAnswered(ClientError):  # noqa: N818  (what happened)
     """
 
     def __init__(self, reused: bool) -> None:
-        """`reused` is whether an earlier request was answered on the same connection."""
+        """`reused` is whether the connection had rested, or answered an earlier request."""
         what = "closed a connection that had rested" if reused else "closed the connection"
         super().__init__(f"the server {what}, and did not answer")
         self.reused = reused

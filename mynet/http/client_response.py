@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
-from mynet.http.client_errors import BadResponse
+from mynet.http.client_errors import BadResponse, ResponseCut
 from mynet.http.exchange import RawHeaders
 from mynet.http.response_reading import ResponseHead
 
@@ -172,7 +172,9 @@ class ResponseBody:
     def close(self) -> None:
         """It is not wanted any more, and its connection is cut off, if it has not ended."""
         origin, self._origin = self._origin, None
-        self._early.clear()
+        if self._consumer is None:
+            self._early.clear()
+            self._end = Failure(ResponseCut("the response was closed before it was read"))
         if origin is not None:
             origin.abandon()
 
@@ -240,11 +242,16 @@ class _Gathering:
         self._result: Deferred[bytes] = Deferred(self._cancel)
 
     def begin(self) -> Deferred[bytes]:
-        self._body.startProducing(self).addCallbacks(self._finish, self._result.errback)
+        self._body.startProducing(self).addCallbacks(self._finish, self._fail)
         return self._result
 
     def _finish(self, _: None) -> None:
-        self._result.callback(b"".join(self._pieces))
+        if not self._result.called:
+            self._result.callback(b"".join(self._pieces))
+
+    def _fail(self, reason: Failure) -> None:
+        if not self._result.called:  # else it was too large already
+            self._result.errback(reason)
 
     def _cancel(self, _: Deferred[bytes]) -> None:
         self._body.close()

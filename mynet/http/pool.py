@@ -113,7 +113,7 @@ class Pool:
         """Ask the server something.
 
         Args:
-            method: GET, say.
+            method: GET, say; not CONNECT, whose answer is no response but a tunnel.
             target: As it is sent: a path with its query, mostly.
             fields: With Host, and without what frames the request: that is made of the body.
             body: Bytes, or the body of a request that is passed on, as it comes.
@@ -125,8 +125,8 @@ class Pool:
         Raises:
             ValueError: Something of this cannot be sent.
         """
-        if not _TOKEN.fullmatch(method):
-            raise ValueError(f"not a method: {method!r}")
+        if not _TOKEN.fullmatch(method) or method == "CONNECT":
+            raise ValueError(f"not a method that can be sent: {method!r}")
         if not _TARGET.fullmatch(target):
             raise ValueError(f"not a request target: {target!r}")
         if not _OURS.isdisjoint(name.lower() for name, _ in fields):

@@ -816,6 +816,18 @@ def test_switch(client):
     assert tunnel.told == ["made", b"rest", b"more", "read lost", "write lost", "lost"]
 
 
+def test_switch_that_takes_time(client):
+    """TLS may have more at hand when it is told to pause: that is kept for who gets it."""
+    response = switch(client, SWITCH + b"rest")
+    client.line.protocol.dataReceived(b"more")
+    client.line.protocol.dataReceived(b" still")
+    client.advance(1)
+    assert not client.line.closed
+    tunnel = Tunnel()
+    response.hand_over(tunnel)
+    assert tunnel.told == ["made", b"restmore still"]
+
+
 def test_switched_has_no_deadlines(client):
     """Deadlines are the other protocol's, and so is the room in the pool."""
     tunnel = Tunnel()

@@ -203,6 +203,26 @@ def test_read_too_much(body, origin):
         result_of(done)
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_read_too_much_that_has_ended(body, is_cut):
+    """So it is where all that comes was there before: whoever reads is told once."""
+    body.feed(b"hello")
+    if is_cut:
+        body.fail(Failure(ResponseCut()))
+    else:
+        body.end()
+    with pytest.raises(BadResponse, match="4 bytes"):
+        result_of(response(body).read(4))
+
+
+def test_read_what_was_closed(body):
+    """Of a body that was given up nobody waits for the rest."""
+    body.feed(b"hell")
+    body.close()
+    with pytest.raises(ResponseCut):
+        result_of(response(body).read(5))
+
+
 def test_read_fails(body):
     """Who reads a body is told that it was cut."""
     done = response(body).read(5)

@@ -86,6 +86,7 @@ def test_request(asker):
         ("GET", b"", []), ("GET", b"/\xe9", []), ("GET", b"/", [(b"A", b"b\r\nC: d")]),
         ("GET", b"/", [(b"A b", b"c")]), ("GET", b"/", [(b"Content-Length", b"5")]),
         ("GET", b"/", [(b"transfer-encoding", b"chunked")]), ("GET", b"/", [(b"Connection", b"x")]),
+        ("CONNECT", b"a:443", []),
     ],
 )  # fmt: skip
 def test_wrong_requests(asker, method, target, fields):
@@ -418,6 +419,37 @@ def test_body_is_not_sent_again(asker):
     body.feed(b"hello")
     asker.lines[0].reset()
     assert fails(result, NotAnswered).reused
+
+
+def spare(asker: Asker) -> Line:
+    """A connection that came when nobody waited for it any more."""
+    asker.server.silent = True
+    asker.ask().addErrback(lambda _: None).cancel()
+    asker.server.let_in()
+    asker.server.silent = False
+    assert asker.counts == (0, 1, 0)
+    return asker.lines[0]
+
+
+def test_spare_that_is_stale(asker):
+    """A connection that has rested without ever being used may be closed like any other."""
+    line = spare(asker)
+    result = asker.ask()
+    line.reset()
+    asker.lines[1].send(OK)
+    assert result_of(result).status == 200
+
+
+def test_spare_is_not_kept_for_ever():
+    """What nobody uses is closed in time, though it never was used."""
+    asker = Asker(idle_timeout=5)
+    line = spare(asker)
+    asker.advance(4)
+    assert asker.pool.idle == 1
+    asker.advance(3)
+    assert asker.pool.idle == 0
+    assert line.closed
+    assert asker.clock.getDelayedCalls() == []
 
 
 def test_fresh_is_not_sent_again(asker):
