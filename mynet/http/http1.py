@@ -65,6 +65,9 @@ _ANSWERS = (Response, Deferred)  # a union is made anew each time that it is wri
 CLIENT_GONE = 499
 """nginx's status, in logs only, of a request whose client went before it was answered."""
 
+_TOLD: list[Deferred[None]] = []
+"""Stands for those who wait for the client to go, once that has been told: it stays empty."""
+
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
 class HTTP1Connection(Connection):
@@ -83,6 +86,7 @@ class HTTP1Connection(Connection):
         "_owed",
         "_request",
         "_searched",
+        "_sends_file",
         "_sent",
         "_sent_before",
         "_status",
@@ -112,6 +116,7 @@ class HTTP1Connection(Connection):
         self._status = 0  # 0 until its head has been sent
         self._chunked = False
         self._owed: int | None = None  # of its Content-Length
+        self._sends_file = False  # past the transport, which does not know whether that is taken
         self._sent = 0  # bytes of its body, and how many it was when that was last looked at
         self._sent_before = 0
 
@@ -422,7 +427,7 @@ class HTTP1Connection(Connection):
     # Writing responses: the rest of Exchange
 
     def disconnected(self) -> Deferred[None]:
-        if self._state is State.LOST:
+        if self._state is State.LOST or self._gone is _TOLD:
             return succeed(None)
         gone: Deferred[None] = Deferred()
         if self._gone is None:
@@ -451,6 +456,7 @@ class HTTP1Connection(Connection):
         if not IReactorFDSet.providedBy(reactor):
             return None
         self._uncork()
+        self._sends_file = True
         self._write_deadline = self.factory.now + self.factory.limits.send_timeout
         return send_file(self.transport, reactor, file, self._took)
 
@@ -605,7 +611,7 @@ class HTTP1Connection(Connection):
         except ValueError:
             self._failed(Failure(), request)
             return
-        self._chunked = False
+        self._chunked = self._sends_file = False
         self._owed = None
         if not self._write_paused:
             self._write_deadline = inf
@@ -767,7 +773,7 @@ class HTTP1Connection(Connection):
             request.finish()
 
     def _tell_gone(self) -> None:
-        gone, self._gone = self._gone, None
+        gone, self._gone = self._gone, _TOLD
         for waiting in gone or ():
             waiting.callback(None)
 
@@ -799,6 +805,8 @@ class HTTP1Connection(Connection):
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
+        if self._sends_file:
+            self._write_deadline = self.factory.now + self.factory.limits.send_timeout
         if self._request is None:  # now that the client has it all, it is idle
             self._read_deadline = self.factory.sweep.next + self.factory.limits.idle_timeout
         if self._buffer or self._half_closed:

@@ -78,11 +78,12 @@ async def _close_body_of(response: Response) -> None:
 async def _send_any(sink: Sink, body: Body, length: int | None) -> None:
     if isinstance(body, bytes):
         await _send_pieces(sink, _slices(body))
-    elif isinstance(body, FileBody) and (sent := sink.send_file(body)) is not None:
-        await sent
+    elif isinstance(body, FileBody):
+        body.length = body.length if length is None else min(body.length, length)
+        sent = sink.send_file(body)
+        await (_send_arriving(sink, body) if sent is None else sent)
     elif isinstance(body, AsyncIterable):
-        async for piece in body:
-            await _send_piece(sink, piece)
+        await _send_arriving(sink, body)
     elif IBodyProducer.providedBy(body):
         await _send_produced(sink, body)
     elif hasattr(body, "read"):
@@ -101,6 +102,11 @@ async def close_body(body: Body) -> None:
 
 async def _send_pieces(sink: Sink, pieces: Iterable[bytes]) -> None:
     for piece in pieces:
+        await _send_piece(sink, piece)
+
+
+async def _send_arriving(sink: Sink, pieces: AsyncIterable[bytes]) -> None:
+    async for piece in pieces:
         await _send_piece(sink, piece)
 
 

@@ -323,6 +323,28 @@ def test_half_closed_client_may_have_gone():
     assert reply(wire).body == b"1"
 
 
+def test_half_closed_client_may_have_gone_already():
+    """Who asks only afterwards is told at once: nothing else would ever tell."""
+    handler = Waiting()
+    wire = Wire(handler)
+    wire.send(get("/1") + get("/2"))
+    wire.half_close()
+    assert handler.requests[0].disconnected().called
+    handler.answers[0].callback(Response(b"1"))
+    assert not handler.requests[1].disconnected().called
+
+
+def test_half_closed_client_is_answered_when_that_is_told():
+    """What comes of being told is one request's own, and not the next one's."""
+    handler = Waiting()
+    wire = Wire(handler)
+    wire.send(get("/1") + get("/2"))
+    told = handler.requests[0].disconnected()
+    told.addCallback(lambda _: handler.answers[0].callback(Response(b"1")))
+    wire.half_close()
+    assert not handler.requests[1].disconnected().called
+
+
 def test_half_closed_client_that_does_not_read():
     """Also when it reads slowly: the connection ends when it has read all."""
     wire = Wire(lambda request: Response(b"x" * 100 * KIB))

@@ -7,7 +7,11 @@ from dataclasses import replace
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.task import Clock
+from zope.interface import directlyProvides
 
+from mynet.http import http1
 from mynet.http.errors import ClientGone, HTTPError
 from mynet.http.limits import KIB, Limits
 from mynet.http.message import Body, Request, Response
@@ -304,6 +308,23 @@ def test_client_that_stops_reading_when_answered():
         wire.send(GET + more)
         assert wait_until_closed(wire) == lasts(5)
         assert wire.transport.aborted
+
+
+def test_client_that_reads_nothing_of_a_file(tmp_path, monkeypatch):
+    """So is one that takes what was before a file, but nothing of the file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    monkeypatch.setattr(http1, "can_send_files", lambda transport: True)
+    monkeypatch.setattr(http1, "send_file", lambda *_: Deferred())
+    clock = Clock()
+    directlyProvides(clock, IReactorFDSet)
+    wire = Wire(lambda request: Response.file(path), replace(Limits(), send_timeout=5), clock)
+    wire.send(GET)
+    wire.protocol.pauseProducing()
+    wire.advance(3)
+    wire.protocol.resumeProducing()
+    assert wait_until_closed(wire) == lasts(5)
+    assert wire.transport.aborted
 
 
 def test_client_that_reads_nothing_of_the_last_response():

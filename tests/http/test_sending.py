@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import copy_context
 from io import BytesIO
 from typing import Any, cast
@@ -45,8 +46,9 @@ class Client:
         self.waiting.append(Deferred())
         return self.waiting[-1]
 
-    def send_file(self, file: FileBody) -> None:
+    def send_file(self, file: FileBody) -> Awaitable[None] | None:
         """It is to be read."""
+        return None
 
     def take(self) -> None:
         """The client has taken what was sent."""
@@ -184,6 +186,27 @@ def test_file_that_grows():
         result_of(Deferred.fromCoroutine(send_body(client, file, length)))
         assert client.body == expected
         assert file.closed
+
+
+class Reading(Client):
+    """Reads files by itself."""
+
+    def send_file(self, file: FileBody) -> Awaitable[None] | None:
+        self.pieces.append(os.pread(file.file.fileno(), file.length, file.offset))
+        return nothing()
+
+
+@pytest.mark.parametrize("kind", [Client, Reading])
+def test_file_body_that_grows(tmp_path, kind):
+    """No more of it, either, than was promised, whoever reads it."""
+    path = tmp_path / "file"
+    path.write_bytes(b"hello")
+    for length, expected in ((3, b"ell"), (4, b"ello"), (9, b"ello"), (0, b""), (None, b"ello")):
+        client = kind()
+        body = FileBody(path.open("rb"), 1)
+        result_of(Deferred.fromCoroutine(send_body(client, body, length)))
+        assert client.body == expected
+        assert body.file.closed
 
 
 @pytest.mark.parametrize("piece", ["text", 5, None, [b"x"]], ids=repr)
