@@ -97,16 +97,17 @@ def field_lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     Raises:
         ValueError: A name is not a token, or a value holds a control character.
     """
-    return _checked([b"%b: %b\r\n" % field for field in fields])
-
-
-def _checked(lines: list[bytes]) -> bytes:
-    """Lines of fields, joined; each is one field, and has its one CRLF."""
-    section = b"".join(lines)
-    if not _SECTION.fullmatch(section) or section.count(b"\n") != len(lines):
-        wrong = next(line for line in lines if not _FIELD.fullmatch(line))
-        raise _wrong(wrong[:-2].decode("latin-1"))
+    checked = list(fields)
+    section = b"".join([b"%b: %b\r\n" % field for field in checked])
+    colons = any(b":" in name for name, _ in checked)  # of which a line tells only the first
+    if colons or not _SECTION.fullmatch(section) or section.count(b"\n") != len(checked):
+        wrong = next(field for field in checked if not _is_field(field))
+        raise _wrong((b"%b: %b" % wrong).decode("latin-1"))
     return section
+
+
+def _is_field(field: tuple[bytes, bytes]) -> bool:
+    return b":" not in field[0] and _FIELD.fullmatch(b"%b: %b\r\n" % field) is not None
 
 
 def _wrong(field: str) -> ValueError:
@@ -178,7 +179,7 @@ _known_lines: dict[tuple[bytes, bytes], bytes] = {}
 
 def _field_line(field: tuple[bytes, bytes], name: bytes) -> bytes:
     """A field's line; kept, if it says nothing to the protocol."""
-    line = _checked([b"%b: %b\r\n" % field])
+    line = field_lines([field])
     if name not in _TOLD and len(line) <= KNOWN_SIZE:
         if len(_known_lines) >= KNOWN_LINES:
             _known_lines.clear()

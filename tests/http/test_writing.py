@@ -62,6 +62,7 @@ def test_fields():
         ("A", "b\r\nc: d"), ("A", "b\n"), ("A", "\r"), ("A", "\0"), ("A", "\x7f"), ("A", "\u20ac"),
         ("A", "\x0b"), ("A", "\x85".join("ab") + "\x84\n"), ("", "b"), ("A ", "b"), (" A", "b"),
         ("A:", "b"), ("A\r\nB", "c"), ("\xe9", "b"), ("A\0", "b"), ("A: b\r\nC", "d"),
+        ("A: b", "c"), ("Transfer-Encoding: chunked", ""), ("Content-Length: 5", ""),
     ],
 )  # fmt: skip
 def test_fields_that_break_out(field):
