@@ -107,13 +107,20 @@ def _row(entry: Entry) -> str:
     link = "./" + quote(os.fsencode(entry.name), safe="") + slash
     name = escape(_readable(entry.name)) + slash
     size = "" if entry.is_folder else _readable_size(entry.size)
-    modified = strftime("%Y-%m-%d %H:%M", gmtime(max(0, entry.modified)))
+    modified = _readable_time(entry.modified)
     return f'<tr><td><a href="{link}">{name}</a><td>{size}<td>{modified}'
 
 
 def _readable(name: str) -> str:
     """A name, which may be no Unicode, as a page can have it."""
     return os.fsencode(name).decode(errors="replace")
+
+
+def _readable_time(seconds: float) -> str:
+    try:
+        return strftime("%Y-%m-%d %H:%M", gmtime(max(0, seconds)))
+    except (OSError, OverflowError):  # a file system may have times that no calendar has
+        return ""
 
 
 def _readable_size(size: float) -> str:

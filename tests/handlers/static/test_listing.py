@@ -147,6 +147,19 @@ def test_names_that_are_not_unicode():
 
 
 @pytest.mark.parametrize(
+    ("modified", "text"),
+    [
+        (784111777.5, "1994-11-06 08:49"), (-5.0, "1970-01-01 00:00"),
+        (253402300799.0, "9999-12-31 23:59"), (2.0**60, ""), (2.0**70, ""),
+    ],
+)  # fmt: skip
+def test_times(modified, text):
+    """A file with a time that no calendar has is listed without one."""
+    page = page_of(listing((), [Entry("a", False, 0, modified)], False))
+    assert f"<td>0 B<td>{text}\n".encode() in page
+
+
+@pytest.mark.parametrize(
     ("size", "text"),
     [
         (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 1024**2, "5.0 MiB"),
