@@ -1,4 +1,4 @@
-"""Routes of aiohttp, on uvloop: `aiohttp_app.py PORT`."""
+"""Routes and files of aiohttp, on uvloop: `aiohttp_app.py PORT FOLDER`."""
 
 from __future__ import annotations
 
@@ -50,11 +50,12 @@ async def fan_out(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def main(port: int) -> None:
+async def main(port: int, folder: str) -> None:
     """Serve until the process is ended."""
     app = web.Application()
     app.add_routes([web.get("/", hello), web.get("/hello/{name}", hello_name)])
     app.add_routes([web.get("/echo", echo), web.get("/fanout", fan_out)])
+    app.router.add_static("/static", folder)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
@@ -62,4 +63,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), sys.argv[2]))

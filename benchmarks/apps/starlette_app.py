@@ -1,4 +1,4 @@
-"""A route of Starlette."""
+"""Routes of Starlette."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from starlette.applications import (  # type: ignore[import-not-found, unused-ig
     Starlette,
 )
 from starlette.responses import (  # type: ignore[import-not-found, unused-ignore]
+    JSONResponse,
     PlainTextResponse,
 )
 from starlette.routing import Route  # type: ignore[import-not-found, unused-ignore]
@@ -18,4 +19,9 @@ async def hello_name(request: Any) -> Any:
     return PlainTextResponse(f"Hello, {request.path_params['name']}!")
 
 
-app = Starlette(routes=[Route("/hello/{name}", hello_name)])
+async def json(request: Any) -> Any:
+    """Some JSON, which is made each time."""
+    return JSONResponse({"message": "Hello, World!", "items": [1, 2, 3], "ok": True})
+
+
+app = Starlette(routes=[Route("/hello/{name}", hello_name), Route("/json", json)])

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from benchmarks.comparing import chart, page
 from benchmarks.comparing.errors import UsageError
+from benchmarks.comparing.files import write_files
 from benchmarks.comparing.loads import build
 from benchmarks.comparing.measuring import Bench, choose_cpus, measure_rounds, pin_to
 from benchmarks.comparing.report import Report, Section, describe_machine
@@ -139,8 +140,11 @@ def measure_all(
     if not scenarios:
         raise UsageError("there is nothing to measure: no such server in these scenarios")
     allow_open_files(max(scenario.open_files for scenario in scenarios))
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(build(Path(folder)), options.seconds, server_cpu)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        program = build(folder)
+        write_files(folder)
+        bench = Bench(program, folder, options.seconds, server_cpu)
         return [measure_scenario(each, chosen, options.rounds, bench) for each in scenarios]
 
 

@@ -30,7 +30,7 @@ from benchmarks.comparing.scenarios import (
     START,
     Scenario,
 )
-from benchmarks.comparing.servers import APPS, SERVERS, Server
+from benchmarks.comparing.servers import APPS, SERVERS, Place, Server
 from benchmarks.comparing.sockets import check_echo
 
 WARM_UP = 1.0
@@ -46,6 +46,8 @@ class Bench:
 
     program: Path
     """The load generator."""
+    files: Path
+    """What `write_files` has written is below it."""
     seconds: float
     server_cpu: int | None
     """None where there are not two CPUs to choose from."""
@@ -70,18 +72,28 @@ def choose_cpus(available: Iterable[int]) -> tuple[int | None, int | None]:
 
 
 @contextmanager
-def serving(server: Server, cpu: int | None) -> Iterator[Process]:
+def serving(server: Server, cpu: int | None, files: Path) -> Iterator[Process]:
     """A server that has been started, and is ended."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        port = free_port()
-        command = server.start_command(port, folder)
+    with tempfile.TemporaryDirectory() as name, serving_upstream(server, files) as upstream:
+        place = Place(free_port(), Path(name), files, upstream)
+        command = server.start_command(place)
         with on_cpu(cpu):
-            process = Process(command, APPS, port, folder / "log")
+            process = Process(command, APPS, place.port, place.folder / "log")
         try:
             yield process
         finally:
             process.end()
+
+
+@contextmanager
+def serving_upstream(server: Server, files: Path) -> Iterator[int]:
+    """The port of the server behind a proxy, which has the CPU of the load; 0 behind no proxy."""
+    if not server.upstream:
+        yield 0
+        return
+    with serving(SERVERS[server.upstream], None, files) as process:
+        process.wait_until_it_answers(Load())
+        yield process.port
 
 
 def measure(server: Server, scenario: Scenario, bench: Bench) -> Sample:
@@ -92,13 +104,13 @@ def measure(server: Server, scenario: Scenario, bench: Bench) -> Sample:
     """
     if scenario.load is None:
         return {START: median(time_of_start(server, bench) for _ in range(STARTS)) * 1000}
-    with serving(server, bench.server_cpu) as process:
+    with serving(server, bench.server_cpu, bench.files) as process:
         return measure_load(process, scenario.load, bench)
 
 
 def time_of_start(server: Server, bench: Bench) -> float:
     """The seconds from the start of a server to its first answer."""
-    with serving(server, bench.server_cpu) as process:
+    with serving(server, bench.server_cpu, bench.files) as process:
         return process.wait_until_it_answers(Load())
 
 

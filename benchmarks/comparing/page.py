@@ -23,8 +23,8 @@ mynet beside its peers: one worker each, which has one CPU.
 ![what is answered per second of processor time, by scenario and server](performance.svg)
 
 This page and the chart are written by `benchmarks/compare.py`. Measure it yourself, on Linux with
-a C compiler, and with nginx and Node (`npm install ws bufferutil`) if you want to see them beside
-it:
+a C compiler, and with nginx and Node (`npm install ws bufferutil http-proxy`) if you want to
+see them beside it:
 
 ```sh
 python3 -m venv .venv
@@ -44,7 +44,8 @@ METHOD = """\
 - The load generator is `benchmarks/comparing/load.c`. It sends the next request on a connection
   when the answer to the last one is there, and compares each answer to the byte: one that is
   wrong, or a connection that is lost, and the server has failed. So it does with the messages of
-  WebSockets, which nobody compresses.
+  WebSockets, which nobody compresses. Files are a few seconds old, and nobody compresses them.
+- Behind a reverse proxy is nginx, on the CPU of the load generator, which so has more to do.
 - Compared is *per CPU second*: the requests that are answered for each second of the server's
   processor time. Of a server that was busy all the time that is about its requests per second.
   One that was not (marked {waited}) had to wait: for the load generator where that was busy,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.comparing.loads import BROWSER, CLOSE, UPGRADE, Load
+from benchmarks.comparing.loads import BROWSER, CLOSE, FILLING, UPGRADE, Load
 
 RATE = "per second"
 PER_CPU = "per CPU second"
@@ -21,6 +21,9 @@ HELLO = Load()
 NAMED = Load("/hello/NUMBER", "Hello, NUMBER!", BROWSER)
 ECHO = Load("/echo", "NUMBER: what a chat is made of. ", UPGRADE, kind="text", size=32)
 LARGE = ECHO._replace(kind="binary", size=1024 * 1024, connections=8)
+UPLOAD = Load("/length", "1048576", kind="upload", size=1024 * 1024, connections=16)
+JSON = Load("/json", '{"message":"Hello, World!","items":[1,2,3],"ok":true}')
+STREAM = Load("/stream", FILLING, kind="long", size=100 * 16 * 1024, connections=16)
 FANOUT = ECHO._replace(path="/fanout", kind="fanout", size=128, connections=1000)
 
 
@@ -65,6 +68,12 @@ SOCKETS = tuple(
     "mynet-uv mynet-epoll mynet-coroutine picows node-ws uvicorn aiohttp twisted-ws daphne".split()
 )
 """Those that speak WebSocket."""
+
+STATIC = tuple("mynet-static nginx granian-static aiohttp twisted-static starlette-static".split())
+"""Those that send files."""
+
+PROXIES = tuple("mynet-proxy nginx-proxy node-proxy aiohttp-proxy twisted-proxy".split())
+"""Those that hand on requests."""
 
 SCENARIOS: Mapping[str, Scenario] = {
     "hello": Scenario(
@@ -128,6 +137,64 @@ SCENARIOS: Mapping[str, Scenario] = {
         SOCKETS,
         ECHO._replace(idle=5000),
         "messages",
+    ),
+    "asgi": Scenario(
+        "An ASGI application",
+        "Hello, World! by an application without a framework, on 64 connections.",
+        ("mynet-asgi", "mynet-asgi-asyncio", "granian-asgi", "uvicorn", "daphne"),
+    ),
+    "starlette": Scenario(
+        "Starlette",
+        "A route that answers with a little JSON, on 64 connections.",
+        ("mynet-starlette", "granian-starlette", "starlette"),
+        JSON,
+    ),
+    "asgi-ws": Scenario(
+        "WebSocket echo through ASGI",
+        "Texts of 32 bytes on 64 WebSockets, one under way on each.",
+        ("mynet-asgi", "uvicorn", "granian-asgi", "daphne"),
+        ECHO,
+        "messages",
+    ),
+    "post": Scenario(
+        "Uploads to an ASGI application",
+        "1 MiB, answered with its length, on 16 connections.",
+        ("mynet-asgi", "granian-asgi", "uvicorn"),
+        UPLOAD,
+    ),
+    "stream": Scenario(
+        "A stream of an ASGI application",
+        "100 events of 16 KiB each, on 16 connections.",
+        ("mynet-asgi", "granian-asgi", "uvicorn"),
+        STREAM,
+    ),
+    "wsgi": Scenario(
+        "A WSGI application",
+        "Hello, World! by an application without a framework, on 64 connections.",
+        ("mynet-wsgi", "granian-wsgi", "gunicorn", "twisted-wsgi"),
+    ),
+    "static": Scenario(
+        "A file of 1 KiB",
+        "The same one again and again, on 64 connections.",
+        STATIC,
+        Load("/static/1k", FILLING, kind="long", size=1024),
+    ),
+    "static-100k": Scenario(
+        "A file of 100 KiB",
+        "The same one again and again, on 64 connections.",
+        STATIC,
+        Load("/static/100k", FILLING, kind="long", size=100 * 1024),
+    ),
+    "proxy": Scenario(
+        "A reverse proxy",
+        "Hello, World! by nginx behind it, which shares the CPU of the load generator.",
+        PROXIES,
+    ),
+    "proxy-1m": Scenario(
+        "1 MiB through a reverse proxy",
+        "A file of 1 MiB, sent by nginx behind it, on 16 connections.",
+        PROXIES,
+        Load("/static/1m", FILLING, kind="long", size=1024 * 1024, connections=16),
     ),
     "start": Scenario(
         "Start",

@@ -59,6 +59,31 @@ def test_whole_command(tmp_path, path):
 
 
 @needs_compiler
+def test_hosts(tmp_path, path):
+    """What mynet hosts is measured, too, where peers need not be installed."""
+    servers = "mynet-asgi mynet-wsgi mynet-static twisted-static"
+    scenarios = "asgi-ws post stream wsgi static"
+    choice = f"--servers {servers} --scenarios {scenarios}"
+    run = compare(f"{choice} --rounds 1 --seconds 0.3", tmp_path, PYTHONPATH=path)
+    assert run.returncode == 0, run.stderr
+    page = (tmp_path / "performance.md").read_text()
+    assert page.count("\n| mynet, ") == 5
+    assert page.count("\n| twisted.web, ") == 1
+
+
+@needs_compiler
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="proxies are measured before nginx")
+def test_proxies(tmp_path, path):
+    """Proxies are measured before a server that is started with them."""
+    choice = "--servers mynet-proxy nginx-proxy twisted-proxy --scenarios proxy-1m"
+    run = compare(f"{choice} --rounds 1 --seconds 0.3", tmp_path, PYTHONPATH=path)
+    assert run.returncode == 0, run.stderr
+    page = (tmp_path / "performance.md").read_text()
+    assert page.count("\n| nginx, proxy_pass | ") == 1
+    assert re.search(r"nginx \d+\.\d", page)
+
+
+@needs_compiler
 def test_failure(tmp_path):
     """A server that cannot be measured fails the command, which still tells why."""
     (tmp_path / "uvicorn.py").write_text("raise SystemExit('no luck')")

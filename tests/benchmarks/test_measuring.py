@@ -1,17 +1,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.comparing import measuring
 from benchmarks.comparing.errors import MeasurementError
-from benchmarks.comparing.measuring import Bench, choose_cpus, measure_rounds, pin_to
+from benchmarks.comparing.loads import Load
+from benchmarks.comparing.measuring import (
+    Bench,
+    choose_cpus,
+    measure_rounds,
+    pin_to,
+    serving_upstream,
+)
+from benchmarks.comparing.processes import check_answer
 from benchmarks.comparing.scenarios import SCENARIOS, START
-from benchmarks.comparing.servers import SERVERS
+from benchmarks.comparing.servers import SERVERS, Server
 
-BENCH = Bench(Path("load"), 1, None)
+BENCH = Bench(Path("load"), Path("files"), 1, None)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +42,35 @@ def test_pin():
         assert os.sched_getaffinity(0) == {max(before)}
     finally:
         os.sched_setaffinity(0, before)
+
+
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "13")
+        self.end_headers()
+        self.wfile.write(b"Hello, World!")
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_upstream(monkeypatch, tmp_path):
+    """The server behind a proxy answers before the proxy is started, and ends with it."""
+    behind = Server("behind", (sys.executable, "-c", SERVER, "{port}"))
+    monkeypatch.setitem(SERVERS, "behind", behind)
+    with serving_upstream(Server("proxy", (), upstream="behind"), tmp_path) as port:
+        check_answer(port, Load())
+    with pytest.raises(ConnectionRefusedError):
+        check_answer(port, Load())
+
+
+def test_no_upstream(tmp_path):
+    """Behind what is no proxy there is nothing."""
+    with serving_upstream(Server("no proxy", ()), tmp_path) as port:
+        assert port == 0
 
 
 @pytest.fixture

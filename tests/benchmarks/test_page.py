@@ -78,6 +78,7 @@ def test_method():
     assert "3 rounds of 2.5 s" in page
     assert "The server runs on one CPU" in page
     assert "- Abacus, 2 CPUs; Linux 6.1; CPython 3.11.\n- mynet 1.2.3, nginx 1.22.\n" in page
+    assert "\n- Behind a reverse proxy is nginx" in page
     assert "- aiohttp was left out: uvloop is not installed.\n" in page
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from benchmarks.comparing.files import FILES
+from benchmarks.comparing.loads import FILLING
 from benchmarks.comparing.scenarios import MEMORY, PER_CPU, SCENARIOS, START
 
 
@@ -36,4 +38,26 @@ def test_messages():
 def test_ours_come_first():
     """Ratios are to what is mynet's."""
     first = {scenario.servers[0] for scenario in SCENARIOS.values()}
-    assert first == {"mynet-uv", "twisted-uv"}
+    assert all(name.startswith("mynet-") or name == "twisted-uv" for name in first)
+
+
+def test_files():
+    """The files that are asked for are those that are written."""
+    loads = [each.load for each in SCENARIOS.values() if each.load]
+    asked = {load.path: load.size for load in loads if load.path.startswith("/static/")}
+    assert asked == {f"/static/{name}": size for name, size in FILES.items()}
+
+
+def test_upload():
+    """What is uploaded is as long as the application is to answer."""
+    load = SCENARIOS["post"].load
+    assert load is not None
+    assert load.body == str(len(load.uploaded())) == str(1024 * 1024)
+
+
+def test_stream():
+    """A stream is as long as all events of the application, with no piece that is cut off."""
+    load = SCENARIOS["stream"].load
+    assert load is not None
+    assert load.size == 100 * 16 * 1024
+    assert 16 * 1024 % len(FILLING) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.comparing.scenarios import SCENARIOS
-from benchmarks.comparing.servers import APPS, SERVERS, Server, is_installed
+from benchmarks.comparing.servers import APPS, FILES, SERVERS, UPSTREAM, Place, Server, is_installed
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +31,8 @@ def test_apps(name):
     words = [word.partition(":")[0] for word in SERVERS[name].command]
     apps = {f"{word}.py" for word in words if re.fullmatch(r"\w+_app", word)}
     apps |= {word for word in words if word.startswith(str(APPS))}
-    assert apps or SERVERS[name].template
+    elsewhere = any(FILES in word or UPSTREAM in word for word in SERVERS[name].command)
+    assert apps or SERVERS[name].template or elsewhere
     for app in (*apps, SERVERS[name].template):
         assert (APPS / app).exists()
 
@@ -57,6 +58,18 @@ def test_missing():
     assert Server("all", (), ("json", "twisted")).missing() == ""
     assert Server("none", (), ("json", "no_such_module", "nor_this")).missing() == "no_such_module"
     assert Server("program", (), program="no-such-program").missing() == "no-such-program"
+
+
+def test_missing_upstream(monkeypatch, tmp_path):
+    """A proxy cannot be measured without the server behind it, whose version is told with its."""
+    proxy = Server("proxy", (), ("twisted",), upstream="nginx")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert proxy.missing() == "nginx"
+    (tmp_path / "nginx").write_text("#!/bin/sh\necho 'nginx version: nginx/1.22.1'\n")
+    (tmp_path / "nginx").chmod(0o755)
+    assert proxy.missing() == ""
+    assert proxy.versions().keys() == {"twisted", "nginx"}
+    assert proxy.versions()["nginx"] == "1.22.1"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node")
@@ -100,12 +113,21 @@ def test_version_as_it_is_said(said, version, tmp_path):
 
 def test_command(tmp_path):
     """The port and the folder are filled in."""
-    server = Server("a", ("serve", "--at=tcp:{port}", "-p", "{folder}/x"))
-    assert server.start_command(80, tmp_path) == ["serve", "--at=tcp:80", "-p", f"{tmp_path}/x"]
+    server = Server("a", ("serve", "--at=tcp:{port}", "{folder}/x", "{files}/y", "to:{upstream}"))
+    command = server.start_command(Place(80, tmp_path, Path("/srv"), 81))
+    assert command == ["serve", "--at=tcp:80", f"{tmp_path}/x", "/srv/y", "to:81"]
 
 
 def test_configuration(tmp_path):
     """A server that has no option for its port gets a file that tells it."""
-    command = SERVERS["nginx"].start_command(8123, tmp_path)
+    command = SERVERS["nginx"].start_command(Place(8123, tmp_path, Path("/srv")))
     assert command[-1] == str(tmp_path / "config")
     assert "listen 127.0.0.1:8123 " in (tmp_path / "config").read_text()
+    assert "root /srv;" in (tmp_path / "config").read_text()
+
+
+def test_configuration_of_a_proxy(tmp_path):
+    """So it is told where the server behind it is."""
+    SERVERS["nginx-proxy"].start_command(Place(8123, tmp_path, Path("/srv"), 8124))
+    assert "listen 127.0.0.1:8123 " in (tmp_path / "config").read_text()
+    assert "server 127.0.0.1:8124;" in (tmp_path / "config").read_text()
