@@ -91,6 +91,15 @@ def test_client_leaves_a_stream(site):
     eventually(lambda: "the stream was left" in site.get("/notes").json())
 
 
+def test_client_closes_while_nothing_is_sent(site):
+    """A client that just closes is noticed at once, though it is not sent anything."""
+    connection = site.connect()
+    connection.request("GET", "/events")
+    assert connection.getresponse().read1() == b"data: hello\n\n"
+    connection.close()
+    eventually(lambda: "the events were left" in site.get("/notes").json())
+
+
 def test_file(site):
     """A file is served, also parts of it, and not at all where it has not changed."""
     content = (APPS / "starlette_site.py").read_bytes()

@@ -9,7 +9,8 @@ A response whose body comes in one event is one of bytes. Else its body is `Stre
 When the client goes before it has all of its response, the application is not cancelled: `receive`
 tells it, and `send` raises. It has `leave_timeout` to end; then it is cancelled, again and again.
 A client that only closes its side may have gone: `receive` tells that, too, but what is sent then
-goes out as long as the connection is there. What it does after its response, such as Starlette's background tasks, may take any time.
+goes out as long as the connection is there. What an application does after its response, such as
+Starlette's background tasks, may take any time.
 """
 
 from __future__ import annotations
@@ -441,7 +442,7 @@ class Cycle:
 
     @property
     def _may_give_up(self) -> bool:
-        """Whether it has a reason to end before its response does: its client seems to have gone."""
+        """Whether there is a reason to end before the response does: a client that left."""
         waits = not (self._gone or self._state is State.DROPPING)
         return self._left and waits and (self._error is None or self._is_streaming)
 

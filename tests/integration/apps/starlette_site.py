@@ -102,6 +102,25 @@ async def endless(request: Request) -> Response:
     return StreamingResponse(pieces())
 
 
+class Listening(StreamingResponse):
+    """A stream that is ended when its client leaves, as sse-starlette's is: by who receives."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        older = scope["asgi"] | {"spec_version": "2.3"}  # which makes Starlette do that itself
+        await super().__call__(scope | {"asgi": older}, receive, send)
+
+
+async def events(request: Request) -> Response:
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            yield b"data: hello\n\n"
+            await asyncio.Event().wait()
+        finally:
+            noted.append("the events were left")
+
+    return Listening(pieces(), media_type="text/event-stream")
+
+
 async def file(request: Request) -> Response:
     return FileResponse(__file__, filename="site.py")
 
@@ -179,6 +198,7 @@ app = Starlette(
         Route("/form", form, methods=["POST"]),
         Route("/stream", stream),
         Route("/endless", endless),
+        Route("/events", events),
         Route("/file", file),
         Route("/background", background),
         Route("/notes", notes),
