@@ -10,11 +10,11 @@ It needs a reactor with an asyncio loop, as mynet's own has.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
 from mynet import App, Request
@@ -53,33 +53,20 @@ async def upper(scope: Any, receive: Any, send: Any) -> None:
 class Guests(Resource):
     """Whoever is named is greeted, and counted."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: dict[bytes, int] = {}
-
-    def getChild(self, name: bytes, request: IRequest) -> Resource:
-        """All names are guests."""
-        return Guest(self, name)
-
-
-class Guest(Resource):
-    """One of them."""
-
     isLeaf = True
 
-    def __init__(self, guests: Guests, name: bytes) -> None:
-        super().__init__()
-        self._guests = guests
-        self._name = name
+    def __init__(self) -> None:
+        Resource.__init__(self)
+        self.seen: Counter[bytes] = Counter()
 
     def render_GET(self, request: Any) -> bytes:
-        """Greet."""
-        seen = self._guests.seen
-        if self._name not in seen and len(seen) >= 1_000:
-            seen.clear()
-        seen[self._name] = seen.get(self._name, 0) + 1
+        """Greet the guest whose name is the rest of the path."""
+        name = b"/".join(request.postpath)
+        if len(self.seen) >= 1_000:
+            self.seen.clear()
+        self.seen[name] += 1
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        return b"Hello, %b, for the %d. time.\n" % (self._name, seen[self._name])
+        return b"Hello, %b, for the %d. time.\n" % (name, self.seen[name])
 
 
 app.mount("/upper", ASGIHandler(upper))

@@ -32,7 +32,7 @@ __all__ = ["folder"]
 
 
 @pytest.fixture
-def site(folder) -> Path:
+def site(folder: Path) -> Path:
     """A folder with all files of the page."""
     *_, last = blocks_of(HOSTING)
     write_files(last, folder)
