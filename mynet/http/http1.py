@@ -294,7 +294,10 @@ class HTTP1Connection(Connection):
             self._keep_alive = self._keep_alive and not error.close
             self._respond(error_response(error), request)
             return
-        log.failure("{request} failed", failure, request=request)
+        if isinstance(error, HTTPError):  # it comes too late for an answer, but is no bug
+            log.warn("{request} is cut off: {error}", request=request, error=error)
+        else:
+            log.failure("{request} failed", failure, request=request)
         if self._status:
             self.abort()  # what has been sent must not look complete
         else:

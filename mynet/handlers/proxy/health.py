@@ -18,8 +18,8 @@ class FailurePolicy:
     """When an upstream is left alone. Times are in seconds."""
 
     failures: int = 3
-    """So many failures within `window`: no connection, no answer in time, nonsense. What it
-    answers is none, whatever the status. 0: it is never left alone."""
+    """So many failures within `window`: no connection, no answer in time, nonsense, an answer
+    without its end. One that is whole is none, whatever its status. 0: it is never left alone."""
 
     window: float = 10.0
     """What is longer ago does not count."""

@@ -19,7 +19,7 @@ from mynet.handlers.proxy.fields import (
     end_to_end,
     via_element,
 )
-from mynet.http import Response
+from mynet.http import HTTPError, Response
 from mynet.http.client_errors import ClientError
 from mynet.http.client_response import ClientResponse, ResponseBody
 from mynet.http.exchange import RawHeaders
@@ -68,19 +68,23 @@ def bodiless(answer: ClientResponse, fields: ResponseFields) -> Response:
 
 
 def with_body(
-    answer: ClientResponse, fields: ResponseFields, on_failure: Callable[[ClientError], object]
+    answer: ClientResponse,
+    fields: ResponseFields,
+    done: Callable[[], object],
+    blame: Callable[[ClientError], HTTPError],
 ) -> Response:
     """Any other: framed anew by its body, which goes on as it comes.
 
     Args:
         answer: What the upstream answers.
         fields: Makes the fields.
-        on_failure: Called if a body that streams does not come to its end.
+        done: Called when a body that streams has come to its end.
+        blame: Makes the error of one that does not.
     """
     body = answer.body
     response = Response.raw(body, answer.status, fields.of(answer))
     if not isinstance(body, bytes):
-        response.body = _Body(answer, body, response, on_failure)
+        response.body = _Body(answer, body, response, done, blame)
     elif answer.trailers:
         _add_trailers(response, answer)
     return response
@@ -118,13 +122,15 @@ class _Body:
         answer: ClientResponse,
         body: ResponseBody,
         response: Response,
-        on_failure: Callable[[ClientError], object],
+        done: Callable[[], object],
+        blame: Callable[[ClientError], HTTPError],
     ) -> None:
         self.length = body.length
         self._answer = answer
         self._body = body
         self._response = response
-        self._on_failure = on_failure
+        self._done = done
+        self._blame = blame
         if answer.length is None:
             response.trailers.clear()  # to have been asked for is what keeps a place for them
 
@@ -138,13 +144,15 @@ class _Body:
         return self._body.startProducing(consumer).addCallbacks(self._ended, self._failed)
 
     def _ended(self, _: None) -> None:
+        self._done()
         if self._answer.length is None:
             _add_trailers(self._response, self._answer)
 
     def _failed(self, failure: Failure) -> Failure:
-        if isinstance(failure.value, ClientError):  # else it has been cancelled
-            self._on_failure(failure.value)
-        return failure
+        error = failure.value
+        if not isinstance(error, ClientError):  # it has been cancelled, or is the request's own
+            return failure
+        return Failure(self._blame(error))
 
     def pauseProducing(self) -> None:
         self._body.pauseProducing()

@@ -38,6 +38,18 @@ log = Logger()
 _MOVED = frozenset({201, 301, 302, 303, 307, 308})
 
 
+class CutShort(HTTPError):  # noqa: N818  (what happened)
+    """An answer that ends before its end. Only a log is told of the upstream, and not a client."""
+
+    def __init__(self, upstream: Member, error: ClientError) -> None:
+        super().__init__(status_of(error))
+        self.__cause__ = error
+        self._story = f"{upstream}: {error}"
+
+    def __str__(self) -> str:
+        return self._story
+
+
 class Policies(Protocol):
     """What a relay asks of its proxy."""
 
@@ -106,14 +118,17 @@ class Relay:
     def _answered(self, answer: ClientResponse) -> Response:
         member = self._member
         assert member is not None
-        member.record.answered()
         status = answer.status
+        if isinstance(answer.body, bytes):
+            member.record.answered()
         if status == 101:
             return self._switch(answer, member)
         if self._request.method == "HEAD" or status == 304:
             response = bodiless(answer, self._proxy.responses)
         else:
-            response = with_body(answer, self._proxy.responses, self._cut_short)
+            response = with_body(
+                answer, self._proxy.responses, member.record.answered, self._cut_short
+            )
         if status in _MOVED and member.origin:
             move(response, member.origin, self._request.root_path)
         return response
@@ -177,15 +192,9 @@ class Relay:
         unanswered = isinstance(error, NotAnswered) and self._request.method in IDEMPOTENT
         return unanswered or not error.sent
 
-    def _cut_short(self, error: ClientError) -> None:
+    def _cut_short(self, error: ClientError) -> CutShort:
         """The client has a part of an answer, and will see that it is only a part."""
-        member = self._count(error)
-        log.warn(
-            "{upstream}: {error}: the answer to {request} is cut off",
-            upstream=member,
-            error=error,
-            request=self._request,
-        )
+        return CutShort(self._count(error), error)
 
     def _give_up(self, error: ClientError) -> NoReturn:
         status = status_of(error)

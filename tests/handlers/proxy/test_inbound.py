@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 
 from mynet.handlers.proxy.fields import CACHED
 from mynet.handlers.proxy.inbound import ResponseFields, bodiless, move, with_body
-from mynet.http import Response
+from mynet.http import HTTPError, Response
 from mynet.http.client_errors import ResponseCut
 from mynet.http.client_response import ClientResponse, ResponseBody
 from mynet.http.response_reading import ResponseHead
@@ -49,13 +49,13 @@ SECTION = (
 KEPT = [(b"a", b"1"), (b"set-cookie", b"a=b"), (b"set-cookie", b"c=d")]
 
 
-def never(error):
-    raise AssertionError(error)
+def never(*told):
+    raise AssertionError(told)
 
 
 def test_fields():
     """Fields go on in their order, but for what frames the answer or concerns a connection."""
-    response = with_body(answer(SECTION, b"Hello"), ResponseFields(), never)
+    response = with_body(answer(SECTION, b"Hello"), ResponseFields(), never, never)
     assert (response.status, response.body) == (200, b"Hello")
     assert list(response.raw_headers) == KEPT
 
@@ -87,8 +87,8 @@ def test_remembered():
 def test_remembered_unchanged():
     """What middleware changes in one answer is changed in that one only."""
     fields = ResponseFields()
-    with_body(answer(SECTION), fields, never).headers["A"] = "2"
-    assert with_body(answer(SECTION), fields, never).headers["A"] == "1"
+    with_body(answer(SECTION), fields, never, never).headers["A"] = "2"
+    assert with_body(answer(SECTION), fields, never, never).headers["A"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -109,18 +109,19 @@ def test_move(location, expected):
     assert response.headers.get("Location") == expected
 
 
-def streaming(length=None, on_failure=never):
+def streaming(length=None, done=never, blame=never):
     origin, consumer = Origin(), Consumer()
     body = ResponseBody(origin, length)
-    response = with_body(answered := answer(body=body, length=length), ResponseFields(), on_failure)
+    answered = answer(body=body, length=length)
+    response = with_body(answered, ResponseFields(), done, blame)
     return origin, consumer, body, answered, response
 
 
 def test_stream():
     """A body that streams goes on as it comes, at the pace of the client."""
-    origin, consumer, body, answered, response = streaming()
-    assert response.has_trailers
     result: list[None] = []
+    origin, consumer, body, answered, response = streaming(done=lambda: result.append(None))
+    assert response.has_trailers
     response.body.startProducing(consumer).addCallback(result.append)
     body.feed(b"Hel")
     response.body.pauseProducing()
@@ -130,7 +131,7 @@ def test_stream():
     body.end()
     assert consumer.written == [b"Hel", b"lo"]
     assert origin.told == ["resume", "pause", "resume"]
-    assert result == [None]
+    assert result == [None, None]
     assert list(response.trailers.items()) == [("sum", "1")]
 
 
@@ -150,18 +151,17 @@ def test_stream_that_nobody_wants(how):
 
 
 def test_stream_that_is_cut():
-    """That one was cut is told to whoever sends it on, and to whoever logs it."""
-    told: list[Exception] = []
-    _, consumer, body, _, response = streaming(on_failure=told.append)
+    """That one was cut is told to whoever sends it on."""
+    cut, error = ResponseCut("it was cut"), HTTPError(502)
+    _, consumer, body, _, response = streaming(blame={cut: error}.__getitem__)
     failures: list[Failure] = []
     response.body.startProducing(consumer).addErrback(failures.append)
-    body.fail(Failure(ResponseCut("it was cut")))
-    assert [failure.value for failure in failures] == told
-    assert str(told[0]) == "it was cut"
+    body.fail(Failure(cut))
+    assert [failure.value for failure in failures] == [error]
 
 
 def test_trailers_at_once():
     """Trailers of an answer that is here as a whole go on, as far as they may."""
     answered = answer(body=b"Hello", trailers=[(b"sum", b"1"), (b"set-cookie", b"a=b")])
-    response = with_body(answered, ResponseFields(), never)
+    response = with_body(answered, ResponseFields(), never, never)
     assert list(response.trailers.items()) == [("sum", "1")]

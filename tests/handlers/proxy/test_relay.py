@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mynet.handlers.proxy import ClientLimits, FailurePolicy
+from mynet.http import Response
 from mynet.http.limits import KIB
+from mynet.testing import Wire
 from tests.conversation import GET, head, post, replies, reply
+from tests.handlers.proxy.test_inbound import Consumer
 from tests.handlers.proxy.upstreams import HELLO, Setting, said
 
 NONSENSE = [
@@ -94,7 +99,8 @@ def test_cut_in_the_middle(fields, rest, version):
         line.end()
     assert wire.transport.aborted
     assert not wire.received.endswith(b"0\r\n\r\n")
-    assert any("http://server0" in each and "is cut off" in each for each in lines)
+    (told,) = lines
+    assert told.startswith("<Request GET /> is cut off: http://server0: ")
 
 
 def test_cut_without_length():
@@ -102,8 +108,11 @@ def test_cut_without_length():
     setting = Setting()
     wire = setting.client(GET)
     setting.server.line.say(b"HTTP/1.1 200 OK\r\n\r\nHello")
-    with said():
+    with said() as lines:
         setting.server.line.cut()
+    assert lines == [
+        "<Request GET /> is cut off: http://server0: the response was cut off in its body"
+    ]
     assert wire.transport.aborted
     assert not wire.received.endswith(b"0\r\n\r\n")
 
@@ -119,6 +128,39 @@ def test_bytes_after_the_answer():
     assert first.closed
     setting.server.line.say(HELLO)
     assert reply(wire).text == "Hello"
+
+
+def test_broken_body_behind_an_answer_that_streams():
+    """A body that is no body, while the answer streams, is the client's fault: one line tells."""
+    setting = Setting()
+    wire = setting.client(post(b"Transfer-Encoding: chunked") + b"5\r\nHello\r\n")
+    setting.server.line.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+    with said() as lines:
+        wire.send(b"nonsense\r\n")
+    (told,) = lines
+    assert told.startswith("<Request POST /> is cut off: 400 Bad Request: ")
+    assert wire.transport.aborted
+    assert setting.server.line.closed
+    assert not setting.records[0]._failures
+
+
+def test_cut_before_a_middleware_answers():
+    """A middleware that wants all of an answer before it sends any gets a 502, as a client does."""
+    setting = Setting()
+
+    async def gather(request):
+        response = await setting.proxy(request)
+        consumer = Consumer()
+        body: Any = response.body
+        await body.startProducing(consumer)
+        return Response(b"".join(consumer.written))
+
+    wire = Wire(gather, clock=setting.clock)
+    wire.send(GET)
+    setting.server.line.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+    setting.server.line.end()
+    answered = reply(wire)
+    assert (answered.status, answered.text) == (502, "502 Bad Gateway\n")
 
 
 # Time
@@ -303,6 +345,23 @@ def test_left_alone():
     setting.servers[1].line.say(HELLO)
     assert [reply(wire).text for wire in wires] == ["Hello", "Hello"]
     assert not setting.records[0].out_until
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_left_alone_for_answers_without_an_end(is_whole):
+    """One that begins its answers and does not end them is left alone, too."""
+    setting = Setting(failures=FailurePolicy(failures=2))
+    (record,) = setting.records
+    record.failed(0)
+    setting.client(GET)
+    with said():
+        setting.server.line.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        if is_whole:
+            setting.server.line.say(b"0\r\n\r\n")
+            record.failed(0)
+        else:
+            setting.server.line.end()
+    assert bool(record.out_until) is not is_whole
 
 
 def test_all_left_alone():
