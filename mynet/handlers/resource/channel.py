@@ -180,9 +180,9 @@ class Channel:
         self._responded = True
         if self._closing:
             self._fields.append((b"Connection", b"close"))
+        if self._bodiless:  # some of what encodes bodies writes nevertheless
+            return Response.raw(_NOTHING, self._status, self._fields)
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        if self._bodiless:
-            return Response.raw(body or _NOTHING, self._status, self._fields)
         length = (b"Content-Length", b"%d" % len(body))
         fields = [field for field in self._fields if field != length]
         if len(fields) == 1 and fields[0][0] == b"Content-Type":  # that is sent fastest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any, cast
 
 import pytest
@@ -10,9 +11,9 @@ from twisted.cred.portal import IRealm, Portal
 from twisted.internet.task import Clock
 from twisted.python.urlpath import URLPath
 from twisted.web.guard import BasicCredentialFactory, HTTPAuthSessionWrapper
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import EncodingResourceWrapper, IResource, Resource
 from twisted.web.rewrite import RewriterResource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, GzipEncoderFactory, Request, Site
 from twisted.web.template import Element, TagLoader, renderElement, tags
 from twisted.web.util import Redirect, redirectTo
 from zope.interface import implementer
@@ -570,6 +571,19 @@ def test_host_of_the_target():
     wire = served(Calling(lambda request: b"%r" % request.requestHeaders.getRawHeaders(b"Host")))
     wire.send(b"GET http://one.test:81/a HTTP/1.1\r\nHost: other.test\r\n\r\n")
     assert reply(wire).text == "[b'one.test:81']"
+
+
+def test_encoding():
+    """What twisted.web compresses has a length; HEAD, whose would not be the same, has none."""
+    resource = EncodingResourceWrapper(Calling(lambda request: b"x" * 2000), [GzipEncoderFactory()])
+    wire = served(resource)
+    fields = b" / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
+    wire.send(b"HEAD" + fields + b"GET" + fields)
+    headed, got = replies(wire, "HEAD", "GET")
+    assert gzip.decompress(got.body) == b"x" * 2000
+    assert got.headers["Content-Length"] == str(len(got.body))
+    assert headed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Length" not in headed.headers
 
 
 def test_proxied_hosts():
