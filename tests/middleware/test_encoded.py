@@ -135,23 +135,30 @@ def test_closed_though_it_fails():
     """What fails when it is told that no more is wanted is closed nevertheless."""
 
     @implementer(IBodyProducer)
-    class Stubborn(Stream):
+    class Stubborn:
         length = UNKNOWN_LENGTH
-        __aiter__ = None  # type: ignore[assignment]
+        closed = False
 
         def startProducing(self, consumer: IConsumer) -> Deferred[None]:
             consumer.write(b"one")
             return Deferred()
 
+        def pauseProducing(self) -> None: ...
+
+        def resumeProducing(self) -> None: ...
+
         def stopProducing(self) -> None:
             raise OSError("not now")
+
+        def close(self) -> None:
+            self.closed = True
 
     stubborn = Stubborn()
     body = encoding(stubborn)
     result_of(start(anext(aiter(body))))
     with pytest.raises(OSError, match="not now"):
         result_of(start(body.aclose()))
-    assert stubborn.closed == 1
+    assert stubborn.closed
 
 
 def test_file_is_closed(tmp_path):
