@@ -2,7 +2,7 @@
 
 Sans I/O. Who answers knows the validators of what it would send, and is told here whether to send
 it. Entity-tags are compared strongly or weakly as each field asks (section 8.8.3.2), dates to the
-second. A field that is malformed counts as not sent.
+second. A date that is malformed counts as not sent, and a tag that is matches nothing.
 """
 
 from __future__ import annotations

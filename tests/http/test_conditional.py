@@ -112,6 +112,13 @@ def test_if_unmodified_since(since, expected):
     assert evaluate(Conditions(if_unmodified_since=since), "PUT", STRONG) == expected
 
 
+@pytest.mark.parametrize("tags", [b"", b"xyzzy", b'"xyzzy', b"W/", b"*, *", b'"x yzzy"'])
+def test_malformed_tags(tags):
+    """What is no tag matches nothing, so that nothing is changed for it that should not be."""
+    assert evaluate(Conditions(if_match=tags), "PUT", STRONG) == 412
+    assert evaluate(Conditions(if_none_match=tags, if_modified_since=DATE), "GET", STRONG) == 200
+
+
 def test_without_validators():
     """What has no validators is sent always, and changed only by who asks for no state."""
     assert evaluate(Conditions(if_modified_since=DATE), "GET", NONE) == 200

@@ -80,6 +80,27 @@ def _leave(service: Service) -> None:
 
 
 @integration
+async def test_grown(serve, path):
+    """Of a file that has become longer than was promised the rest is no other response."""
+
+    def handler(request: Request) -> Response:
+        return Response(FileBody(path.open("rb")), headers={"Content-Length": "1000"})
+
+    service = await serve(handler)
+
+    def client() -> None:
+        with service.connect() as client, client.makefile("rb") as answers:
+            client.sendall(GET % b"/" + GET % b"/")
+            for _ in range(2):
+                answer = read_answer(answers)
+                assert answer.status == 200
+                assert answer.body == LARGE[:1000]
+
+    await in_thread(client)
+    assert service.factory.stats.accepted == 1
+
+
+@integration
 async def test_shrunk(serve, path, logged):
     """A file that has become shorter does not look complete."""
     response = Response.file(path)
