@@ -7,10 +7,14 @@ wait for those to fail has it asked regularly, too: see `HealthCheck`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 
 SERVED = range(200, 400)
+
+_VISIBLE = re.compile("[!-~]+")
+"""Text that stays where it is put in a request: no spaces, no ends of lines, ASCII."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +64,10 @@ class HealthCheck:
 
     def __post_init__(self) -> None:
         """Raises ValueError for what is out of its range."""
-        valid = self.path.startswith("/") and self.path.isascii() and self.path.isprintable()
-        if not valid or " " in self.path:
+        if not self.path.startswith("/") or not _VISIBLE.fullmatch(self.path):
             raise ValueError(f"not a path to check: {self.path!r}")
+        if self.host is not None and not _VISIBLE.fullmatch(self.host):
+            raise ValueError(f"not a host to check: {self.host!r}")
         if not self.interval > 0 or not self.timeout > 0 or self.failures < 1:
             raise ValueError(f"not how an upstream can be checked: {self}")
 

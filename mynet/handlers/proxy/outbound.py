@@ -85,7 +85,7 @@ class RequestFields:
 
     def _make(self, request: Request) -> Outbound:
         fields = request.peek_raw_headers()
-        kept = [field for field in end_to_end(fields, _NOT_FORWARDED) if not is_claim(field[0])]
+        kept = _kept(fields)
         left = _count_down(kept)
         if self._via is not None:
             kept = appended(kept, b"via", self._via)
@@ -134,11 +134,23 @@ class StreamedBody:
         trailers = self._body.trailers
         if not trailers:
             return ()
-        kept = end_to_end(self._request.peek_raw_headers(), _NOT_FORWARDED, trailers)
-        return [field for field in kept if not is_claim(field[0])]
+        return _kept(self._request.peek_raw_headers(), trailers)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
+
+
+def _kept(fields: RawHeaders, trailers: RawHeaders | None = None) -> list[tuple[bytes, bytes]]:
+    """What of a client's fields, or of its trailers, goes on as it is; see `end_to_end`.
+
+    As in `mynet.handlers.proxy.origin`, underscores count as hyphens.
+    """
+    kept = end_to_end(fields, _NOT_FORWARDED, trailers)
+    return [
+        field
+        for field in kept
+        if not is_claim(field[0]) and field[0].replace(b"_", b"-") not in _NOT_FORWARDED
+    ]
 
 
 def _count_down(fields: list[tuple[bytes, bytes]]) -> int | None:

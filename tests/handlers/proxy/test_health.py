@@ -78,7 +78,8 @@ def test_policy_that_is_none(fields):
 @pytest.mark.parametrize(
     "fields",
     [{"path": "health"}, {"path": "/a b"}, {"path": "/\r\n"}, {"path": "/ä"}, {"interval": 0},
-     {"timeout": 0}, {"failures": 0}],
+     {"timeout": 0}, {"failures": 0}, {"host": "a b"}, {"host": "a\r\nB: c"}, {"host": "ä"},
+     {"host": ""}],
 )  # fmt: skip
 def test_check_that_is_none(fields):
     """And so are they in a check."""

@@ -100,6 +100,16 @@ def test_host_that_is_none(host):
         RequestFields(host)
 
 
+@pytest.mark.parametrize(
+    "name", [b"Transfer_Encoding", b"Content_Length", b"Proxy_Connection", b"X_Forwarded_For"]
+)
+def test_underscores(name):
+    """What an application takes for a field that stays behind does not go on; other names do."""
+    found = sent(b"Host: test\r\n%b: 5\r\nA_B: c\r\n" % name)
+    assert (b"a_b", b"c") in found
+    assert name.lower() not in dict(found)
+
+
 def test_via():
     """A proxy with a name adds it to Via."""
     found = sent(b"Host: test\r\nVia: 1.0 first\r\n", RequestFields(via="second"))
