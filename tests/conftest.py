@@ -19,6 +19,11 @@ import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
 
 import mynet
 
+# Those who help tests assert, too; before anything imports them.
+pytest.register_assert_rewrite(
+    "tests.conversation", "tests.handlers.wsgi.hosting", "tests.websocket.line"
+)
+
 IN_CI = bool(os.environ.get("CI"))
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)

@@ -10,9 +10,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-pytest.register_assert_rewrite("tests.conversation")
-
-from tests.conversation import WAYS, Way  # noqa: E402
+from tests.conversation import WAYS, Way
 
 
 @implementer(ILogObserver)

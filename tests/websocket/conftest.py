@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-import pytest
+from tests.http.conftest import logged
+
+__all__ = ["logged"]
 
 if find_spec("twisted.web.websocket") is None:  # an older Twisted, with which there is no comparing
     collect_ignore = ["test_interfaces.py"]
-
-pytest.register_assert_rewrite("tests.websocket.line")
-
-from tests.http.conftest import logged  # noqa: E402
-
-__all__ = ["logged"]

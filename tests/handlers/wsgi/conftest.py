@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.register_assert_rewrite("tests.handlers.wsgi.hosting")
-
-from tests.http.conftest import logged  # noqa: E402
+from tests.http.conftest import logged
 
 __all__ = ["logged"]
