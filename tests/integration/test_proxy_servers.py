@@ -14,6 +14,7 @@ from websockets.typing import Subprotocol
 
 from mynet import App
 from mynet.handlers.proxy import ReverseProxy
+from tests.handlers.proxy.upstreams import said
 from tests.integration.proxying import nginx, uvicorn
 from tests.integration.serving import (
     LARGE,
@@ -128,8 +129,8 @@ async def test_echo(front, by_uvicorn, loop):
 
 @on_tcp
 @integration
-async def test_cut(front, by_uvicorn, loop, logged):
-    """What it does not end looks cut off."""
+async def test_cut(front, by_uvicorn, loop):
+    """What it does not end looks cut off, and one line tells of it."""
     service = await front(by_uvicorn)
 
     async def client() -> None:
@@ -137,9 +138,11 @@ async def test_cut(front, by_uvicorn, loop, logged):
             with pytest.raises(aiohttp.ClientPayloadError):
                 await answer.read()
 
-    await loop.run(client())
-    await until(lambda: logged)
-    assert "cut off" in str(logged.pop().value)
+    with said() as lines:
+        await loop.run(client())
+        await until(lambda: lines)
+    (line,) = lines
+    assert line.startswith(f"<Request GET /app/cut> is cut off: {by_uvicorn}")
 
 
 @on_tcp
