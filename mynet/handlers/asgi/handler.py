@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from mynet.handlers.asgi.http import Cycle
+from mynet.handlers.asgi.http import PATIENCE, Cycle
 from mynet.handlers.asgi.lifespan import Lifespan, Mode
 from mynet.handlers.asgi.running import NoLoop, Tasks, running_loop
 from mynet.handlers.asgi.scope import ASGIApp, http_scope, wants_websocket
@@ -151,11 +151,19 @@ class ASGIHandler:
             await lifespan.stop()
 
     async def _end_tasks(self) -> None:
-        ended = self.tasks.ended()
-        try:
-            await ended.addTimeout(self._stop_timeout, self.clock)
-        except TimeoutError:
-            count = len(self.tasks.running)
-            log.warn("{count} tasks of {app} did not end in time", count=count, app=self.app)
+        if not await self._end_within(self._stop_timeout):
+            self._warn("did not end in time")
             self.tasks.cancel()
-            await self.tasks.ended()
+            if not await self._end_within(PATIENCE):
+                self._warn("went on when they were cancelled, and are left alone")
+
+    async def _end_within(self, timeout: float) -> bool:
+        try:
+            await self.tasks.ended().addTimeout(timeout, self.clock)
+        except TimeoutError:
+            return False
+        return True
+
+    def _warn(self, what: str) -> None:
+        count = len(self.tasks.running)
+        log.warn("{count} tasks of {app} {what}", count=count, app=self.app, what=what)

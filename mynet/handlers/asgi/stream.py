@@ -19,7 +19,17 @@ from mynet.handlers.asgi.running import running_loop
 class Streamed:
     """A response's body that tasks of asyncio's push: `write`, then `end` or `fail`."""
 
-    __slots__ = ("_consumer", "_outcome", "_paused", "_sent", "_waiting", "closed", "length")
+    __slots__ = (
+        "_consumer",
+        "_ends",
+        "_outcome",
+        "_paused",
+        "_sent",
+        "_unwritten",
+        "_waiting",
+        "closed",
+        "length",
+    )
 
     def __init__(self) -> None:
         self.length = UNKNOWN_LENGTH
@@ -28,6 +38,8 @@ class Streamed:
         self._consumer: Any = None
         self._paused = True
         self._waiting: list[Future[None]] = []
+        self._unwritten = 0  # pieces of who waits
+        self._ends = False  # once there are none
         self._sent: Deferred[None] | None = None  # fires at the end
         self._outcome: Failure | bool = False  # or how it ended
 
@@ -38,13 +50,28 @@ class Streamed:
             ClientDisconnected: It will not get it.
             ValueError: It is more than was declared.
         """
+        if self._paused and not self.closed:
+            await self._write_later(data)
+        else:
+            self._write(data)
         while self._paused and not self.closed:
             await self._room()
+
+    def _write(self, data: bytes) -> None:
         if self.closed:
             raise ClientDisconnected("the client has gone, or does not get this response")
         self._consumer.write(data)
-        while self._paused and not self.closed:
-            await self._room()
+
+    async def _write_later(self, data: bytes) -> None:
+        self._unwritten += 1
+        try:
+            while self._paused and not self.closed:
+                await self._room()
+            self._write(data)
+        finally:
+            self._unwritten -= 1
+            if self._ends and not self._unwritten:
+                self._settle(True)
 
     async def _room(self) -> None:
         room: Future[None] = running_loop().create_future()
@@ -52,8 +79,10 @@ class Streamed:
         await room
 
     def end(self) -> None:
-        """That was all."""
-        self._settle(True)
+        """That was all. What has been given to `write` before comes before the end."""
+        self._ends = True
+        if not self._unwritten:
+            self._settle(True)
 
     def fail(self, failure: Failure) -> None:
         """It cannot be completed, which is logged: the connection is aborted."""

@@ -750,6 +750,29 @@ async def test_several_send():
     assert response.endswith(b"0\r\n\r\n")
 
 
+@in_a_loop
+async def test_end_comes_after_what_was_sent_before():
+    """A response whose last event overtakes events that wait is whole, and ends behind them."""
+
+    async def app(scope, receive, send):
+        await send(start())
+        pieces = [b"%d" % n * 90_000 for n in range(3)]
+        sending = [asyncio.ensure_future(send(body(piece, more_body=True))) for piece in pieces]
+        await asyncio.sleep(0)
+        await send(body())
+        await asyncio.gather(*sending)
+
+    page = Page(app)
+    page.wire.stop_reading()
+    await page.ask()
+    page.wire.read()
+    for _ in range(5):
+        await page.settle()
+    response = page.wire.take()
+    assert [response.count(b"%d" % n * 90_000) for n in range(3)] == [1, 1, 1]
+    assert response.endswith(b"0\r\n\r\n")
+
+
 # Its surroundings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -367,3 +368,39 @@ async def test_requests_that_do_not_end(told):
     assert ends == ["ended", "ended"]
     (line,) = told
     assert line.startswith("2 tasks of ")
+
+
+@in_a_loop
+async def test_requests_that_will_not_end(told):
+    """Nor does one that will not be cancelled keep the application from being told to stop."""
+    go_on = asyncio.Event()
+    stops: list[str] = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            stops.append((await receive())["type"])
+            return
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+        while not go_on.is_set():
+            with suppress(asyncio.CancelledError):
+                await go_on.wait()
+
+    from mynet.testing import Client
+
+    clock = Clock()
+    handler = ASGIHandler(app, stop_timeout=7, reactor=clock)
+    await done(handler.start())
+    await done(Client(handler).get("/"))
+    stopped = handler.stop()
+    clock.advance(7)
+    await turn()
+    assert stops == []
+    clock.advance(1)
+    await done(stopped)
+    assert stops == ["lifespan.shutdown"]
+    assert [line.split(" of ")[0] for line in told] == ["1 tasks", "1 tasks"]
+    go_on.set()
+    await turn()

@@ -143,3 +143,60 @@ async def test_failure():
     stream.fail(Failure(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         result_of(sent)
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_end_waits_for_what_was_written_before(started):
+    """What another task has written before the end, and waits, is sent before that."""
+
+    @in_a_loop
+    async def run():
+        stream = Streamed()
+        consumer: Any = Consumer(stream, 1)
+        sent: Any = None
+        if started:
+            sent = stream.startProducing(consumer)
+        tasks = [await begin(stream, piece) for piece in (b"one", b"two", b"three")]
+        stream.end()
+        if not started:
+            sent = stream.startProducing(consumer)
+        at_the_end: list[bytes] = []
+        sent.addCallback(lambda _: at_the_end.extend(consumer.got))
+        for _ in range(4):
+            await asyncio.sleep(0)
+            stream.resumeProducing()
+        assert at_the_end == [b"one", b"two", b"three"]
+        await asyncio.gather(*tasks)
+
+    run()
+
+
+@in_a_loop
+async def test_end_waits_for_nobody_who_is_cancelled():
+    """Who was cancelled while it waited keeps nobody else."""
+    stream = Streamed()
+    consumer: Any = Consumer(stream, 1)
+    sent = stream.startProducing(consumer)
+    await begin(stream, b"one")
+    task = await begin(stream, b"two")
+    stream.end()
+    task.cancel()
+    await asyncio.sleep(0)
+    assert result_of(sent) is None
+    assert consumer.got == [b"one"]
+    stream.close()
+    await asyncio.sleep(0)
+
+
+@in_a_loop
+async def test_end_of_what_is_closed():
+    """Who waits when it is closed is told so, also after the end."""
+    stream = Streamed()
+    consumer: Any = Consumer(stream, 1)
+    stream.startProducing(consumer)
+    await begin(stream, b"one")
+    task = await begin(stream, b"two")
+    stream.end()
+    stream.stopProducing()
+    with pytest.raises(ClientDisconnected):
+        await task
