@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 
+from tests.handlers.asgi.looping import no_loop
 from tests.http.conftest import Logged, logged
 
 __all__ = ["logged", "loop", "told"]
@@ -15,10 +16,11 @@ __all__ = ["logged", "loop", "told"]
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that runs when it is turned."""
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
+    """A loop that runs when it is turned, or is run until something is complete."""
+    with no_loop():
+        loop = asyncio.new_event_loop()
+        yield loop
+        loop.close()
 
 
 class Told(list[str]):
