@@ -159,6 +159,8 @@ class ResponseReader:
         found = tuple(_FRAMING.findall(data))
         judge = frame_response_head if len(data) < _CACHED_HEAD else _frame_uncached
         length, keep_alive = judge(version, found)
+        if status == b"204" and length not in (0, UNTIL_CLOSE):
+            keep_alive = False  # it says that a body follows, which there cannot be
         head = ResponseHead(int(status), version, length, keep_alive, section, data)
         if len(data) < _CACHED_HEAD:
             self.latest = head

@@ -401,3 +401,19 @@ def test_llhttp_sees_the_same_fields(data):
     with suppress(httptools.HttpParserUpgrade):
         httptools.HttpResponseParser(listener).feed_data(found.data)
     assert listener.fields == found.fields
+
+
+@pytest.mark.parametrize(
+    ("status", "field", "goes_on"),
+    [
+        (b"204", b"Content-Length: 0", True), (b"204", b"Content-Length: 5", False),
+        (b"204", b"Transfer-Encoding: chunked", False), (b"204", b"A: b", True),
+        (b"304", b"Content-Length: 5", True), (b"200", b"Content-Length: 5", True),
+    ],
+)  # fmt: skip
+def test_no_content_that_announces_some(status, field, goes_on):
+    """After a 204 that tells of a body, whatever comes would pass for the next answer."""
+    data = b"HTTP/1.1 %b X\r\n%b\r\n\r\n" % (status, field)
+    head = ResponseReader(ClientLimits()).read(data)
+    assert head is not None
+    assert head.keep_alive is goes_on
