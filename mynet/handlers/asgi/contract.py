@@ -75,7 +75,10 @@ def response_head(event: dict[str, Any]) -> Head:
     if type(status) is not int or type(fields) is not list or not 200 <= status <= 599:
         return _head(*response_start(event))
     try:
-        return _head(status, fields)
+        head = _head(status, fields)
+        if head[4] is not None:
+            b"".join([value for _, value in fields])  # raises if any that is left out is no bytes
+        return head
     except (TypeError, ValueError, AttributeError, IndexError):
         return _head(*response_start(event))  # which tells what is wrong, if anything is
 

@@ -57,6 +57,19 @@ def test_disconnect_is_an_os_error():
     assert issubclass(ClientDisconnected, OSError)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b"content-length", b"0"), (b"content-length", "text")],
+        [(b"connection", b"close"), (b"keep-alive", "text")],
+    ],
+)
+def test_headers_that_are_left_out(fields: list[Any]):
+    """Also those that are not sent have to be bytes, since middleware may look at them."""
+    with pytest.raises(ContractError, match="are pairs of bytes"):
+        response_head({"type": "http.response.start", "status": 200, "headers": fields})
+
+
 names = st.sampled_from(
     [b"content-type", b"content-length", b"x-a", b"Content-Type", b"x b", "x-c"]
 )
