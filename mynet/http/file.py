@@ -87,8 +87,10 @@ def read_resident(file: BinaryIO, offset: int, size: int) -> bytes | None:
 
 
 def read_anyway(file: BinaryIO, offset: int, size: int) -> bytes:
-    """The same, however long it takes. A position that the file has is left, where that can be:
-    the descriptor may be a copy of one that somebody else reads.
+    """The same, however long it takes.
+
+    The file's position is left as it is, where that can be: the descriptor may be a copy of one
+    that somebody else reads.
     """
     if hasattr(os, "pread"):
         return os.pread(file.fileno(), size, offset)
