@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,12 +16,13 @@ def open_path(event: dict[str, Any]) -> FileBody:
     """The file of `http.response.pathsend`.
 
     Raises:
-        ContractError: There is no absolute path.
+        ContractError: There is no absolute path, or that of something else than a file.
         OSError: It cannot be opened.
     """
     path = event.get("path")
     if not isinstance(path, str | os.PathLike) or not os.path.isabs(path):
         raise ContractError(f"the path of {event['type']} is absolute, and a str, not {path!r}")
+    _check_kind(event, os.stat(path))  # to open a pipe could take for ever
     return FileBody(open(path, "rb"))
 
 
@@ -43,12 +45,20 @@ def open_shared(event: dict[str, Any]) -> FileBody:
         descriptor = file if isinstance(file, int) else file.fileno()  # type: ignore[union-attr]
     except (AttributeError, OSError):  # which is what an io.BytesIO raises
         raise ContractError(f"the file of {event['type']} has no descriptor: {file!r}") from None
-    whole = os.fstat(descriptor).st_size
+    status = os.fstat(descriptor)
+    _check_kind(event, status)
+    whole = status.st_size
     start = _position(file) if offset is None else offset
     length = max(0, whole - start if count is None else min(count, whole - start))
     if offset is None:
         _move(file, start + length)
     return FileBody(os.fdopen(os.dup(descriptor), "rb", buffering=0), start, length)
+
+
+def _check_kind(event: dict[str, Any], status: os.stat_result) -> None:
+    """Others have no size that says how much there is to read."""
+    if not stat.S_ISREG(status.st_mode):
+        raise ContractError(f"the file of {event['type']} is a regular one")
 
 
 def _position(file: Any) -> int:

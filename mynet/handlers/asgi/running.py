@@ -80,7 +80,7 @@ else:
         what this does.
         """
 
-        __class__ = Task  # for who asks by isinstance
+        __class__ = Task  # type: ignore[assignment]  # for who asks by isinstance
 
         # What the __init__ of tasks sets, where it is always the same
         _name = "ASGI"

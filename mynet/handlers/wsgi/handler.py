@@ -143,8 +143,9 @@ class WSGIHandler:
             return self._enqueue(request, environ, b"")
         is_small = body.declared is not None and body.declared <= body.high_water
         if body.ended or (is_small and "HTTP_EXPECT" not in environ):
-            in_context = partial(copy_context().run, self._enqueue, request, environ)
-            return body.read(None).addCallback(in_context)
+            enqueue = partial(self._enqueue, request, environ)
+            context = copy_context()
+            return body.read(None).addCallback(lambda whole: context.run(enqueue, whole))
         stream = Input(body, request.exchange.sweep.clock, self._reactor.callFromThread)
         return self._enqueue(request, environ, stream)
 

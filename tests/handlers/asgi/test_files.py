@@ -111,6 +111,19 @@ async def test_path_that_is_not_there():
     assert (await Page(app).ask()).endswith(b"instead")
 
 
+def test_no_regular_files(tmp_path):
+    """What has no size, such as a pipe, is refused: it would be waited for, or empty."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ContractError, match="is a regular one"):
+        open_path({"type": "http.response.pathsend", "path": str(pipe)})
+    reading, writing = os.pipe()
+    with pytest.raises(ContractError, match="is a regular one"):
+        open_shared({"type": KIND, "file": reading})
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+
+
 def test_large_files(tmp_path):
     """Large ones come in pieces."""
     path = tmp_path / "large"

@@ -107,7 +107,7 @@ async def awaits_what_cannot_be() -> None:
 async def awaits_a_generator() -> None:
     class Wrong:
         def __await__(self) -> Any:
-            yield (each for each in ())
+            yield (each for each in "")
 
     with pytest.raises(RuntimeError, match="yield was used instead of yield from"):
         await Wrong()
