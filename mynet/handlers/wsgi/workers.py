@@ -31,7 +31,7 @@ class Pool(ThreadPool):
     It may have to end while an application hangs.
     """
 
-    threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+    threadFactory = staticmethod(partial(Thread, daemon=True))  # type: ignore[assignment]
 
 
 class Workers:
