@@ -45,6 +45,9 @@ from zope.interface import directlyProvides, implementer
 COPIED = 2**17
 """Up to how many bytes are copied, so that uvloop has one piece to send instead of many."""
 
+LARGE = 2**12
+"""Pieces that are so large on average are not copied."""
+
 HIGH_WATER = 2**16
 """How many bytes wait to be sent before a producer is paused: Twisted's own measure."""
 
@@ -392,7 +395,7 @@ class Stream:
             self._held = None
             if len(held) == 1:
                 uv.write(held[0])
-            elif self._written < COPIED:
+            elif self._written < COPIED and self._written < LARGE * len(held):
                 uv.write(b"".join(held))
             else:
                 uv.writelines(held)
@@ -421,7 +424,7 @@ class Stream:
         if not all(isinstance(piece, bytes) for piece in pieces):
             raise TypeError("Data must be bytes")
         length = sum(map(len, pieces))
-        if length < COPIED or self.TLS or self.write is _drop:
+        if (length < COPIED and length < LARGE * len(pieces)) or self.TLS or self.write is _drop:
             self.write(b"".join(pieces))
             return
         self._held = [*(self._held or ()), *pieces]
