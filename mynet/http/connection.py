@@ -185,15 +185,6 @@ class Connection(ABC):
         self._written_at_once += len(data)
         self.transport.write(data)
 
-    def _write_pieces(self, pieces: tuple[bytes, ...]) -> None:
-        """The same of several, which are large: they are not joined here."""
-        size = sum(map(len, pieces))
-        self.factory.stats.bytes_sent += size
-        self._uncork()
-        self._send_now = None
-        self._written_at_once += size
-        self.transport.writeSequence(pieces)
-
     def _transmit(self, data: bytes) -> None:
         """Hand data to the kernel at once, as long as it takes all, else to the transport.
 

@@ -60,9 +60,6 @@ READ_AHEAD = 64 * KIB
 """How much may wait unparsed behind a request in progress; then the client waits. It is what
 Twisted reads at once."""
 
-LARGE_CHUNK = 16 * KIB
-"""From here on a chunk is not copied to be put between the lines that frame it."""
-
 _ANSWERS = (Response, Deferred)  # a union is made anew each time that it is written
 
 CLIENT_GONE = 499
@@ -452,12 +449,7 @@ class HTTP1Connection(Connection):
             if self._owed < 0:
                 raise ValueError("the body is longer than its Content-Length")
         self._sent += len(data)
-        if not self._chunked:
-            self._write_piece(data)
-        elif len(data) < LARGE_CHUNK or type(data) is not bytes:
-            self._write_piece(chunk(data))
-        else:
-            self._write_pieces((b"%x\r\n" % len(data), data, b"\r\n"))
+        self._write_piece(chunk(data) if self._chunked else data)
         return self._wait_until_drained()
 
     def send_file(self, file: FileBody) -> Awaitable[None] | None:

@@ -424,7 +424,7 @@ class Stream:
         if not all(isinstance(piece, bytes) for piece in pieces):
             raise TypeError("Data must be bytes")
         length = sum(map(len, pieces))
-        if (length < COPIED and length < LARGE * len(pieces)) or self.TLS or self.write is _drop:
+        if length < COPIED or self.TLS or self.write is _drop:
             self.write(b"".join(pieces))
             return
         self._held = [*(self._held or ()), *pieces]
