@@ -259,7 +259,9 @@ def test_mistakes(told, event, rule):
 
     @in_a_loop
     async def run():
-        await done(ASGIHandler(app).start())
+        handler = ASGIHandler(app)
+        await done(handler.start())
+        await done(handler.stop())
 
     run()
     (line,) = told
@@ -277,8 +279,10 @@ async def test_says_twice_that_it_has_started(told):
         with pytest.raises(ContractError, match="nothing was expected"):
             await send({"type": "lifespan.startup.complete"})
 
-    await done(ASGIHandler(app).start())
+    handler = ASGIHandler(app)
+    await done(handler.start())
     assert len(told) == 1
+    await done(handler.stop())
 
 
 @in_a_loop
