@@ -94,8 +94,11 @@ def represent(
 
 
 def _etag(mark: Mark, strong: bool) -> bytes:
-    """It does not tell what it is made of, which is nobody's business."""
-    digest = blake2b(repr(mark).encode("ascii"), digest_size=9).hexdigest()
+    """It does not tell what it is made of, which is nobody's business.
+
+    A weak one is no strong one of the same file later: that may have changed unseen meanwhile.
+    """
+    digest = blake2b(repr((mark, strong)).encode("ascii"), digest_size=9).hexdigest()
     return f'"{digest}"'.encode("ascii") if strong else f'W/"{digest}"'.encode("ascii")
 
 
