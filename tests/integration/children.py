@@ -28,7 +28,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.child import PACKAGE
-from tests.integration.serving import TIMEOUT
+from tests.integration.serving import DIRECT, TIMEOUT
 
 APPS = Path(__file__).parent / "apps"
 
@@ -137,7 +137,7 @@ class Child:
             subprotocols=offered,
             open_timeout=TIMEOUT,
             close_timeout=TIMEOUT,
-            proxy=None,
+            **DIRECT,
             **options,
         )
         return opened

@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from select import select
 from typing import IO, Any, NamedTuple, Protocol, TypeVar
@@ -41,6 +42,9 @@ from mynet.http import Handler, HTTPFactory, Limits
 from tests.integration.certificates import Certificates
 
 T = TypeVar("T")
+
+DIRECT: dict[str, Any] = {} if version("websockets") < "15" else {"proxy": None}
+"""For clients of `websockets`: not by a proxy, which older ones do not know of."""
 
 Serve = Callable[..., Awaitable["Service"]]
 """The fixture `serve`: call it with a handler, and with limits if need be."""

@@ -17,6 +17,7 @@ from mynet.handlers.proxy import ReverseProxy
 from tests.handlers.proxy.upstreams import said
 from tests.integration.proxying import nginx, uvicorn
 from tests.integration.serving import (
+    DIRECT,
     LARGE,
     TIMEOUT,
     TLS,
@@ -210,7 +211,7 @@ async def test_websockets(front, by_uvicorn, loop):
 
     async def client() -> ConnectionClosed:
         url = websocket_url(service, "/app/chat")
-        async with connect(url, subprotocols=[CHAT], proxy=None, ssl=context) as socket:
+        async with connect(url, subprotocols=[CHAT], ssl=context, **DIRECT) as socket:
             assert socket.subprotocol == "chat"
             for message in messages:
                 await socket.send(message)
@@ -234,7 +235,7 @@ async def test_refused_websocket(front, by_uvicorn, loop):
 
     async def client() -> int:
         with pytest.raises(InvalidStatus) as raised:
-            await connect(websocket_url(service, "/app/refused"), proxy=None)
+            await connect(websocket_url(service, "/app/refused"), **DIRECT)
         return raised.value.response.status_code
 
     assert await loop.run(client()) == 403

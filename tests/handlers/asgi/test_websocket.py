@@ -286,7 +286,7 @@ async def test_streamed_denial_to_a_slow_client():
 
     async def app(talk: Talk) -> None:
         await talk.begin()
-        await talk.begin_response(403)
+        await talk.begin_response(403, [(b"content-length", b"1000000")])
         for number in range(100):
             await talk.body(b"x" * 10_000, more_body=True)
             sent.append(number)

@@ -562,7 +562,7 @@ async def test_denial_in_pieces():
 
     async def app(talk: Talk) -> None:
         await talk.begin()
-        await talk.begin_response(401)
+        await talk.begin_response(401, [(b"content-length", b"12")])
         await talk.body(b"You ", more_body=True)
         await go_on.wait()
         await talk.body(b"may not.")

@@ -44,6 +44,7 @@ def test_verified():
     assert connection.get_context().get_verify_mode() != VERIFY_NONE
 
 
+@pytest.mark.filterwarnings("ignore:Passing HostnameEndpoint a reactor")  # by an older Twisted
 def test_authorities(certificates, tmp_path):
     """Or to the authorities of a file, of which there may be several."""
     file = tmp_path / "authorities.pem"

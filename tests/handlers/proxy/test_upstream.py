@@ -65,6 +65,7 @@ def test_tls_without_tls(options):
         Upstream("https://backend", endpoint=UNIXClientEndpoint(None, "a"), **options)
 
 
+@pytest.mark.filterwarnings("ignore:Passing HostnameEndpoint a reactor")  # by an older Twisted
 @pytest.mark.parametrize(
     ("url", "kind"),
     [

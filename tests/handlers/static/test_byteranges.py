@@ -6,6 +6,7 @@ from email import message_from_bytes
 from email.policy import HTTP
 
 import pytest
+import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
 
 from mynet.handlers.static.byteranges import ByteRanges
 from mynet.http.message import Response
@@ -63,6 +64,7 @@ def test_the_form(path):
     other.close()
 
 
+@pytest_twisted.ensureDeferred
 async def test_a_file_that_becomes_shorter(path):
     """Nothing is sent in the place of a part that is there no longer."""
     body = make(path, [range(1000), range(10)])

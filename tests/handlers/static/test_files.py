@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_twisted  # type: ignore[import-untyped]  # it has no annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -313,11 +314,13 @@ def test_a_new_index(root):
     assert result_of(client.get("/")).body == b"new"
 
 
+@pytest_twisted.ensureDeferred
 async def test_no_listing(root):
     """What is in a folder is nobody's business."""
     assert (await Client(StaticFiles(root)).get("/docs/empty/")).status == 404
 
 
+@pytest_twisted.ensureDeferred
 async def test_listing(root):
     """Where that is asked for a folder without an index is listed, and only what is served."""
     (root / "docs" / "index.html").unlink()
@@ -335,6 +338,7 @@ async def test_listing(root):
     assert (await client.get("/")).body == b"<h1>Home</h1>"
 
 
+@pytest_twisted.ensureDeferred
 async def test_listing_the_root(root):
     """At the top there is nothing above."""
     (root / "index.html").unlink()
@@ -342,6 +346,7 @@ async def test_listing_the_root(root):
     assert re.findall('href="([^"]*)"', answer.text) == ["./docs/", "./a.txt", "./large.bin"]
 
 
+@pytest_twisted.ensureDeferred
 async def test_listing_that_the_system_refuses(root, monkeypatch):
     """A folder that cannot be read right now is answered as a file is."""
 
