@@ -7,7 +7,6 @@ life of the application: `lifespan.py`.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable
 from typing import Any, Unpack, cast, get_args
 
@@ -18,7 +17,7 @@ from twisted.logger import Logger
 
 from mynet.handlers.asgi.http import PATIENCE, Cycle
 from mynet.handlers.asgi.lifespan import Lifespan, Mode
-from mynet.handlers.asgi.running import NoLoop, Tasks, begin_root, running_loop
+from mynet.handlers.asgi.running import NoLoop, Tasks, running_loop
 from mynet.handlers.asgi.scope import ASGIApp, http_scope, wants_websocket
 from mynet.handlers.asgi.websocket import open_websocket
 from mynet.http.exchange import RawHeaders
@@ -91,7 +90,6 @@ class ASGIHandler:
         self._is_websocket = False
         self._mode = lifespan
         self._lifespan: Lifespan | None = None
-        self._root: asyncio.Task[None] | None = None
         self._stop_timeout = stop_timeout
         self._reactor = reactor
 
@@ -130,13 +128,12 @@ class ASGIHandler:
         if _get_loop() is None:  # a reactor that is about to run may have one then
             await deferLater(self.clock, 0)
         loop = running_loop()
-        if self._mode != "off":
-            self.state = {}
-            lifespan = Lifespan(self.app, self.state, self._mode)
-            await lifespan.start(loop)
-            self._lifespan = lifespan
-        if "anyio" in sys.modules and self._root is None:
-            self._root = begin_root(loop)
+        if self._mode == "off":
+            return
+        self.state = {}
+        lifespan = Lifespan(self.app, self.state, self._mode)
+        await lifespan.start(loop)
+        self._lifespan = lifespan
 
     def stop(self) -> Deferred[None]:
         """Wait for what the application still does, and have it stop.
@@ -147,16 +144,11 @@ class ASGIHandler:
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        try:
-            if self.tasks.running:
-                await self._end_tasks()
-            lifespan, self._lifespan = self._lifespan, None
-            if lifespan is not None:
-                await lifespan.stop()
-        finally:
-            root, self._root = self._root, None
-            if root is not None:
-                root.cancel()
+        if self.tasks.running:
+            await self._end_tasks()
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is not None:
+            await lifespan.stop()
 
     async def _end_tasks(self) -> None:
         if not await self._end_within(self._stop_timeout):

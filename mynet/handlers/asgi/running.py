@@ -12,7 +12,6 @@ import asyncio
 import sys
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -187,28 +186,3 @@ class Tasks:
         if not waiting:
             ended.callback(None)
         return ended
-
-
-def begin_root(loop: AbstractEventLoop) -> Task[None]:
-    """A task that goes on until it is cancelled, for the threads of anyio.
-
-    anyio keeps its idle threads with the task that a loop was told to run until it is complete,
-    and knows that by a callback of uvloop's. Under a reactor there is no such task: each call in a
-    thread, such as each request to a plain function of FastAPI's, would make a thread of its own,
-    and look through all tasks for that.
-    """
-    task = begin_task(_go_on(loop), loop)
-    task.add_done_callback(_ended)
-    return task
-
-
-async def _go_on(loop: AbstractEventLoop) -> None:
-    with suppress(asyncio.CancelledError):
-        await loop.create_future()
-
-
-def _ended(task: Task[None]) -> None:
-    """What anyio looks for."""
-
-
-_ended.__module__ = "uvloop.loop"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import Any
 
-import anyio.to_thread
 import pytest
 from twisted.internet.task import Clock
 
@@ -15,7 +13,7 @@ from mynet.handlers.asgi.running import NoLoop
 from mynet.testing import Wire, result_of
 from tests.handlers.asgi.driving import in_a_loop
 from tests.handlers.asgi.hosting import GET, Asked, ok
-from tests.handlers.asgi.looping import a_loop, turn
+from tests.handlers.asgi.looping import a_loop
 
 NEEDS = "^ASGI needs a reactor with an asyncio loop: mynet's own .uv., or --reactor=asyncio$"
 
@@ -95,29 +93,3 @@ async def test_clients_of_one_handler():
         Wire(handler).send(b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % name)
     hosts = [dict(scope["headers"])[b"host"] for scope in app.scopes]
     assert hosts == [b"a", b"b", b"b", b"a"]
-
-
-def test_threads_of_anyio_are_kept():
-    """A function that anyio runs in a thread gets the thread of the last one, not a new one."""
-
-    idents: list[int] = []
-
-    async def in_a_thread() -> None:
-        idents.append(await anyio.to_thread.run_sync(threading.get_ident))
-
-    with a_loop() as loop:
-        handler = ASGIHandler(ok, lifespan="off", reactor=Clock())
-        loop.call_soon(handler.start)
-        turn(loop)
-        for _ in range(5):
-            task = loop.create_task(in_a_thread())
-            task.add_done_callback(lambda _: loop.stop())
-            loop.run_forever()
-        assert len(set(idents)) == 1
-        loop.call_soon(handler.stop)
-        turn(loop)
-        assert asyncio.all_tasks(loop) == set()
-    for thread in threading.enumerate():
-        if thread.ident in idents:
-            thread.join(10)
-            assert not thread.is_alive()

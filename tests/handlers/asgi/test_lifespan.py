@@ -259,9 +259,7 @@ def test_mistakes(told, event, rule):
 
     @in_a_loop
     async def run():
-        handler = ASGIHandler(app)
-        await done(handler.start())
-        await done(handler.stop())
+        await done(ASGIHandler(app).start())
 
     run()
     (line,) = told
@@ -279,10 +277,8 @@ async def test_says_twice_that_it_has_started(told):
         with pytest.raises(ContractError, match="nothing was expected"):
             await send({"type": "lifespan.startup.complete"})
 
-    handler = ASGIHandler(app)
-    await done(handler.start())
+    await done(ASGIHandler(app).start())
     assert len(told) == 1
-    await done(handler.stop())
 
 
 @in_a_loop
