@@ -547,7 +547,7 @@ class HTTP1Connection(Connection):
         status = response.status
         if status < 200 or status in BODILESS:
             return None
-        lines, length, close, dated = response_fields(response.raw_headers)
+        lines, length, close, dated = response.check_fields()
         if length is not None and length != len(body):
             return None
         if close:

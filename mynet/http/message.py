@@ -36,7 +36,7 @@ from mynet.http.errors import REASONS, ClientGone, HTTPError
 from mynet.http.exchange import Exchange, RawHeaders
 from mynet.http.file import FileBody
 from mynet.http.forms import Form, FormLimits, read_form
-from mynet.http.reading import parse_fields
+from mynet.http.reading import decode_fields, parse_fields
 from mynet.http.tls import TLS
 from mynet.http.writing import ResponseFields, encode_fields, response_fields
 
@@ -168,8 +168,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     def headers(self) -> CIMultiDictProxy[str]:
         """The fields by case-insensitive name, decoded as Latin-1."""
         if self._headers is None:
-            pairs = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in self.raw_headers]
-            self._headers = CIMultiDictProxy(CIMultiDict(pairs))
+            self._headers = CIMultiDictProxy(CIMultiDict(decode_fields(self.raw_headers)))
         return self._headers
 
     @property
@@ -398,10 +397,7 @@ class Response:
         if self._headers is None:
             self._headers = CIMultiDict()
             if self._raw_headers is not None:
-                self._headers.extend(
-                    (name.decode("latin-1"), value.decode("latin-1"))
-                    for name, value in self._raw_headers
-                )
+                self._headers.extend(decode_fields(self._raw_headers))
                 self._raw_headers = None
             elif self._content_type is not None:
                 self._headers["Content-Type"] = self._content_type

@@ -39,7 +39,7 @@ from mynet.http.client_response import ClientResponse
 from mynet.http.exchange import RawHeaders
 from mynet.http.response_reading import ResponseReader
 from mynet.http.sweep import Deadlines, Sweep
-from mynet.http.writing import field_lines
+from mynet.http.writing import PROTOCOLS_OWN, field_lines
 
 log = Logger()
 
@@ -48,7 +48,6 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUE
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(rb"[!-~]+")
-_OURS = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
 
 
 class Pool:
@@ -129,7 +128,7 @@ class Pool:
             raise ValueError(f"not a method that can be sent: {method!r}")
         if not _TARGET.fullmatch(target):
             raise ValueError(f"not a request target: {target!r}")
-        if not _OURS.isdisjoint(name.lower() for name, _ in fields):
+        if not PROTOCOLS_OWN.isdisjoint(name.lower() for name, _ in fields):
             raise ValueError("what frames a request is made of its body")
         return self.send(method, target, field_lines(fields), body, interim=interim)
 

@@ -353,6 +353,11 @@ def parse_fields(section: bytes) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD.findall(section)]
 
 
+def decode_fields(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Fields as text, which is Latin-1: see `mynet.http.writing.encode_fields`."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+
+
 class ChunkedDecoder:
     """Decodes one chunked body (RFC 9112 section 7.1)."""
 

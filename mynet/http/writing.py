@@ -26,10 +26,10 @@ KNOWN_SIZE = 256
 """How many fields, up to how many bytes each, are known to be valid."""
 
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_HOP_BY_HOP = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
-_TOLD = _HOP_BY_HOP | {b"date", b"upgrade"}
+PROTOCOLS_OWN = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
+_TOLD = PROTOCOLS_OWN | {b"date", b"upgrade"}
 """Those which say something to the protocol."""
-_NOT_TRAILERS = _HOP_BY_HOP | {
+_NOT_TRAILERS = PROTOCOLS_OWN | {
     b"authorization",
     b"cache-control",
     b"content-encoding",

@@ -15,10 +15,12 @@ from mynet.http.reading import (
     ChunkedDecoder,
     Head,
     HeadReader,
+    decode_fields,
     frame,
     parse_fields,
     split_target,
 )
+from mynet.http.writing import encode_fields
 from tests.conversation import GET, chunked, head, post
 
 
@@ -291,3 +293,10 @@ def test_no_trailers_at_all(limits):
     assert decoder.ended
     with pytest.raises(HTTPError, match="431"):
         ChunkedDecoder(limits).feed(chunked(b"hello", trailers=b"A: b\r\n"))
+
+
+def test_fields_as_text():
+    """Fields are Latin-1, so that any bytes are some text, and come back as the same bytes."""
+    fields = [(b"a", bytes(range(256))), (b"A", b"")]
+    assert decode_fields(fields)[1] == ("A", "")
+    assert encode_fields(decode_fields(fields)) == fields

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from mynet.http.exchange import RawHeaders
+from mynet.http.reading import decode_fields
 from mynet.http.writing import (
     ResponseFields,
     field_lines,
@@ -147,7 +148,7 @@ def trailer_fields(event: dict[str, Any]) -> tuple[list[tuple[str, str]], bool]:
     """
     kind = event["type"]
     pairs = header_pairs(kind, event.get("headers", ()))
-    fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+    fields = decode_fields(pairs)
     try:
         last_chunk(fields)
     except ValueError as error:

@@ -15,9 +15,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from mynet.handlers.asgi.http import PATIENCE, Cycle
+from mynet.handlers.asgi.http import Cycle
 from mynet.handlers.asgi.lifespan import Lifespan, Mode
-from mynet.handlers.asgi.running import NoLoop, Tasks, running_loop
+from mynet.handlers.asgi.running import PATIENCE, NoLoop, Tasks, running_loop
 from mynet.handlers.asgi.scope import ASGIApp, http_scope, wants_websocket
 from mynet.handlers.asgi.websocket import open_websocket
 from mynet.http.exchange import RawHeaders

@@ -39,7 +39,7 @@ from mynet.handlers.asgi.contract import (
     trailer_fields,
 )
 from mynet.handlers.asgi.files import open_path, open_shared, pieces_of
-from mynet.handlers.asgi.running import Tasks, begin_task
+from mynet.handlers.asgi.running import PATIENCE, Tasks, begin_task
 from mynet.handlers.asgi.scope import ASGIApp, Event, Scope
 from mynet.handlers.asgi.stream import Streamed
 from mynet.http.errors import ClientGone, HTTPError
@@ -52,9 +52,6 @@ log = Logger()
 START, BODY, REQUEST = "http.response.start", "http.response.body", "http.request"
 PATH, FILE = "http.response.pathsend", "http.response.zerocopysend"
 TRAILERS, HINT = "http.response.trailers", "http.response.early_hint"
-
-PATIENCE = 1.0
-"""How many seconds an application that was cancelled is left alone at least, before it is again."""
 
 
 GONE = "the client has gone, or was answered by somebody else"

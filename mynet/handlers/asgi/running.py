@@ -17,6 +17,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+PATIENCE = 1.0
+"""How many seconds a task that was cancelled is left alone at least, before it is again."""
+
 
 class NoLoop(RuntimeError):  # noqa: N818  (it is told to people)
     """There is no loop of asyncio's in which an ASGI application could run."""

@@ -27,13 +27,14 @@ from mynet.handlers.asgi.contract import (
     response_start,
 )
 from mynet.handlers.asgi.inbox import Inbox
-from mynet.handlers.asgi.running import Tasks
+from mynet.handlers.asgi.running import PATIENCE, Tasks
 from mynet.handlers.asgi.scope import ASGIApp, Event, Scope, websocket_scope
 from mynet.handlers.asgi.scope import Host as ScopeHost
 from mynet.handlers.asgi.stream import Streamed
 from mynet.http.errors import HTTPError
 from mynet.http.exchange import RawHeaders
 from mynet.http.message import Request, Response
+from mynet.http.reading import decode_fields
 from mynet.http.writing import field_lines
 from mynet.websocket.closed import WebSocketClosed
 from mynet.websocket.codes import ABNORMAL, INTERNAL_ERROR, NORMAL
@@ -42,9 +43,6 @@ from mynet.websocket.connection import WebSocketConnection
 from mynet.websocket.interfaces import WebSocketProtocol, WebSocketTransport
 from mynet.websocket.opening import Opening
 from mynet.websocket.shared import Shared
-
-_PATIENCE = 1.0
-"""How long an application that was cancelled is left alone at least, before it is again."""
 
 log = Logger()
 
@@ -188,7 +186,7 @@ class Session(WebSocketProtocol):
         pairs = header_pairs("websocket.accept", event.get("headers") or ())
         try:
             field_lines(pairs)
-            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+            headers = decode_fields(pairs)
             upgrade = self._opening.accept(self, event.get("subprotocol"), headers)
         except (TypeError, ValueError) as error:
             raise ContractError(f"websocket.accept cannot be sent: {error}") from None
@@ -342,7 +340,7 @@ class Session(WebSocketProtocol):
 
     def _leave(self) -> None:
         """It goes on, and on: cancel it, and again if it will not have that."""
-        self._call_later(max(self._shared.policy.leave_timeout, _PATIENCE), self._leave)
+        self._call_later(max(self._shared.policy.leave_timeout, PATIENCE), self._leave)
         log.warn("{session} was over, and its application is cancelled", session=self)
         if self._task is not None:
             self._task.cancel()

@@ -23,6 +23,7 @@ from mynet.http import HTTPError, Response
 from mynet.http.client_errors import ClientError
 from mynet.http.client_response import ClientResponse, ResponseBody
 from mynet.http.exchange import RawHeaders
+from mynet.http.reading import decode_fields
 from mynet.http.writing import RepeatedFields, may_trail
 
 _FRAMED = HOP_BY_HOP | {b"content-length"}
@@ -108,9 +109,8 @@ def move(response: Response, upstream: bytes, here: str) -> None:
 
 def _add_trailers(response: Response, answer: ClientResponse) -> None:
     """What the upstream sent behind the body, as far as that may stand there."""
-    for name, value in end_to_end(answer.raw_headers, HOP_BY_HOP, answer.trailers):
-        if may_trail(name):
-            response.trailers.add(name.decode("latin-1"), value.decode("latin-1"))
+    trailers = end_to_end(answer.raw_headers, HOP_BY_HOP, answer.trailers)
+    response.trailers.extend(decode_fields(each for each in trailers if may_trail(each[0])))
 
 
 @implementer(IBodyProducer)

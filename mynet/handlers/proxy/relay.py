@@ -32,6 +32,7 @@ from mynet.http.client_request import at_hand
 from mynet.http.client_response import ClientResponse
 from mynet.http.exchange import RawHeaders
 from mynet.http.pool import IDEMPOTENT
+from mynet.http.reading import decode_fields
 
 log = Logger()
 
@@ -150,10 +151,7 @@ class Relay:
             on_end=member.end_tunnel,
         )
         self._request.on_finish(tunnel.give_up)
-        pairs = [
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in self._proxy.responses.make(fields)
-        ]
+        pairs = decode_fields(self._proxy.responses.make(fields))
         return Upgrade(token.decode("latin-1"), tunnel.client, pairs)
 
     # None
