@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import mynet
 
@@ -32,3 +35,38 @@ def run_python(
         timeout=timeout,
         check=False,
     )
+
+
+@contextmanager
+def python_running(
+    *arguments: str,
+    cwd: Path,
+    deadline: float,
+    environment: Mapping[str, str],
+    stderr: int = subprocess.STDOUT,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run this Python with arguments until the end of the `with`; what it prints is in a pipe.
+
+    Args:
+        cwd: Where to run it.
+        deadline: Seconds after which it is killed, and whoever reads what it prints goes on.
+        environment: All of its variables.
+        stderr: As for `subprocess.Popen`.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    timer = Timer(deadline, process.kill)
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
+        process.kill()
+        process.communicate()

@@ -8,13 +8,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Timer
 
 import pytest
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from tests.child import PACKAGE
+from tests.child import PACKAGE, python_running
 from tests.daemon.running import ANYWHERE, DEADLINE, FOREGROUND, Running
 
 
@@ -61,23 +60,15 @@ def launch(folder, environment):
 
     @contextmanager
     def launched(*arguments: str, how: str = "module", stderr: int = subprocess.STDOUT):
-        process = subprocess.Popen(
-            [sys.executable, *FOREGROUND[how], *arguments],
+        with python_running(
+            *FOREGROUND[how],
+            *arguments,
             cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            deadline=DEADLINE,
+            environment=environment,
             stderr=stderr,
-            text=True,
-        )
-        deadline = Timer(DEADLINE, process.kill)
-        deadline.start()
-        try:
+        ) as process:
             yield Running(process)
-        finally:
-            deadline.cancel()
-            process.kill()
-            process.communicate()
 
     return launched
 

@@ -12,12 +12,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Timer
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -27,7 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.child import PACKAGE
+from tests.child import PACKAGE, python_running
 from tests.integration.serving import DIRECT, TIMEOUT
 
 APPS = Path(__file__).parent / "apps"
@@ -183,20 +181,12 @@ def child(app: str, how: str = "uv", *options: str) -> Iterator[Child]:
         plugins.mkdir(parents=True)
         shutil.copy(PLUGIN, plugins)
         path = os.pathsep.join([str(PACKAGE.parent), folder])
-        process = subprocess.Popen(
-            [sys.executable, *HOW[how], f"--app={app}", *options],
+        with python_running(
+            *HOW[how],
+            f"--app={app}",
+            *options,
             cwd=APPS,
-            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        deadline = Timer(DEADLINE, process.kill)
-        deadline.start()
-        try:
+            deadline=DEADLINE,
+            environment=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        ) as process:
             yield Child(process)
-        finally:
-            deadline.cancel()
-            process.kill()
-            process.communicate()
